@@ -1,0 +1,1 @@
+//! One host: plan, execute, read back; the only crate that touches the kernel.

@@ -1,0 +1,1 @@
+//! What a security group means: the nouns, the rules, the state machine and the reference evaluator.

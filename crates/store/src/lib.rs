@@ -1,0 +1,1 @@
+//! Numbered, durable history under ordered keys; engines and their one contract suite.

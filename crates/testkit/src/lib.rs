@@ -1,0 +1,1 @@
+//! What tests share: case language, packets, signed client, namespace lab. Never shipped.

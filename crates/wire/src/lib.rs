@@ -1,0 +1,1 @@
+//! Every byte format that enters or leaves a process.
