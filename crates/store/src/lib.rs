@@ -1,1 +1,30 @@
 //! Numbered, durable history under ordered keys; engines and their one contract suite.
+//!
+//! This crate knows keys and bytes. What a key means, what a rule is, how a record is spelled,
+//! and who asks are none of its business.
+//!
+//! Read in this order: [`contract`] (the [`Store`] trait and its nouns), [`error`], [`limits`],
+//! [`Memory`] (the shortest engine), [`Watch`].
+//!
+//! ```
+//! use portcullis_store::{Guard, Limits, Memory, Operation, Store};
+//!
+//! let store = Memory::new(Limits::default());
+//! let put = Operation::put("colour", "green");
+//! let revision = store.commit(&[Guard::absent("colour")], vec![put])?;
+//! assert_eq!(revision.number(), 1);
+//! # Ok::<(), portcullis_store::CommitError>(())
+//! ```
+
+pub mod contract;
+pub mod error;
+mod feed;
+pub mod limits;
+mod memory;
+mod plan;
+
+pub use contract::{Commit, Entry, Guard, Operation, Revision, Store, Transaction};
+pub use error::{CommitError, StoreError};
+pub use feed::Watch;
+pub use limits::Limits;
+pub use memory::Memory;

@@ -1,0 +1,107 @@
+//! The engine that keeps everything in memory: for tests, and for a server that may forget.
+//!
+//! It refuses to touch a disk; its commits are durable only as long as the process lives.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use crate::contract::{Entry, Revision, Store, Transaction};
+use crate::error::{CommitError, StoreError};
+use crate::feed::{Feed, Watch};
+use crate::limits::Limits;
+use crate::plan::plan;
+
+/// A [`Store`] in memory.
+pub struct Memory {
+    limits: Limits,
+    state: RwLock<State>,
+    feed: Arc<Feed>,
+    /// Held from decision to publication, so that watchers see commits in order.
+    committing: Mutex<()>,
+}
+
+struct State {
+    head: Revision,
+    entries: BTreeMap<Vec<u8>, (Revision, Vec<u8>)>,
+}
+
+impl Memory {
+    /// An empty store with these bounds.
+    pub fn new(limits: Limits) -> Memory {
+        Memory::with_entries(limits, Revision::ZERO, BTreeMap::new())
+    }
+
+    /// A store that begins with these entries at this revision.
+    pub(crate) fn with_entries(
+        limits: Limits,
+        head: Revision,
+        entries: BTreeMap<Vec<u8>, (Revision, Vec<u8>)>,
+    ) -> Memory {
+        let (revisions_max, bytes_max) = (limits.history_revisions_max, limits.watch_bytes_max);
+        let feed = Feed::new((head, head), revisions_max, bytes_max, None);
+        let state = RwLock::new(State { head, entries });
+        Memory {
+            limits,
+            state,
+            feed,
+            committing: Mutex::new(()),
+        }
+    }
+}
+
+impl Store for Memory {
+    fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    fn head(&self) -> Revision {
+        self.feed.head()
+    }
+
+    fn commit_batch(&self, transactions: Vec<Transaction>) -> Vec<Result<Revision, CommitError>> {
+        let _committing = self
+            .committing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let count = transactions.len();
+        let entries = &state.entries;
+        let mut lookup = |key: &[u8]| Ok(entries.get(key).map(|(modified, _)| *modified));
+        let plan = match plan(&self.limits, state.head, transactions, &mut lookup) {
+            Ok(plan) => plan,
+            Err(error) => return vec![Err(CommitError::Refused(error)); count],
+        };
+        for (key, (revision, value)) in plan.outcome() {
+            match value {
+                Some(value) => state
+                    .entries
+                    .insert(key.to_vec(), (revision, value.to_vec())),
+                None => state.entries.remove(key),
+            };
+        }
+        state.head = plan.head(state.head);
+        drop(state);
+        self.feed.publish(&plan.commits);
+        plan.answers
+    }
+
+    fn load(&self, visit: &mut dyn FnMut(Entry<'_>)) -> Result<Revision, StoreError> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        for (key, (modified, value)) in &state.entries {
+            visit(Entry {
+                key,
+                value,
+                modified: *modified,
+            });
+        }
+        Ok(state.head)
+    }
+
+    fn watch(&self, after: Revision) -> Result<Watch, StoreError> {
+        self.feed.watch(after)
+    }
+
+    fn compact(&self, before: Revision) -> Result<(), StoreError> {
+        self.feed.compact(before)
+    }
+}
