@@ -1,1 +1,17 @@
 //! What a security group means: the nouns, the rules, the state machine and the reference evaluator.
+//!
+//! This crate takes values and returns values. It knows no clock, dice, file, socket, byte format or kernel; `no_std` lets
+//! the compiler refuse them. Reading order: [`ids`], [`net`], [`rule`], [`world`], [`flow`], [`verdict`], [`resolve`].
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod flow;
+pub mod ids;
+pub mod limits;
+pub mod net;
+pub mod resolve;
+pub mod rule;
+pub mod verdict;
+pub mod world;
