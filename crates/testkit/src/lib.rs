@@ -1,1 +1,3 @@
 //! What tests share: case language, packets, signed client, namespace lab. Never shipped.
+
+pub mod capability;
