@@ -31,10 +31,7 @@ pub fn need(suite: &str, check: impl Fn() -> Result<(), String>) -> bool {
     let required = std::env::var_os(REQUIRE_ALL).is_some_and(|value| !value.is_empty());
     let file = std::env::var_os(NOT_RUN);
     let told = tell(suite, &reason, file.as_deref().map(Path::new), required);
-    #[allow(
-        clippy::panic,
-        reason = "a required suite that cannot run is a failed test"
-    )]
+    #[allow(clippy::panic, reason = "a required suite that cannot run is a failed test")]
     if let Err(message) = told {
         panic!("{message}");
     }
@@ -45,10 +42,7 @@ pub fn need(suite: &str, check: impl Fn() -> Result<(), String>) -> bool {
 /// that says it was left out cannot be kept.
 fn tell(suite: &str, reason: &str, file: Option<&Path>, required: bool) -> Result<(), String> {
     // One line, whatever the reason looks like: the file is read by lines.
-    let line = format!("{suite}: {reason}")
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ");
+    let line = format!("{suite}: {reason}").split_whitespace().collect::<Vec<_>>().join(" ");
     if required {
         return Err(format!("cannot run {line}"));
     }

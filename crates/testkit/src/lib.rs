@@ -1,3 +1,4 @@
 //! What tests share: case language, packets, signed client, namespace lab. Never shipped.
 
 pub mod capability;
+pub mod docs;

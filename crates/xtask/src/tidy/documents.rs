@@ -181,7 +181,8 @@ mod tests {
     #[test]
     fn checks_code_spans_that_look_like_paths() {
         let good = "`crates/core/src/lib.rs:12` `crates/core/` `docs/adr/*.md`\n\
-                    `crates/*/src/lib.rs` `README.md` `a/b` `docs/<name>` `/dev/null` `crates/{a,b}`";
+                    `crates/*/src/lib.rs` `README.md` `a/b` `docs/<name>`\n\
+                    `/dev/null` `crates/{a,b}`";
         assert!(messages("README.md", good).is_empty());
         assert_eq!(messages("README.md", "`crates/gone/`"), ["dead path: `crates/gone/`"]);
         assert_eq!(messages("README.md", "see `CHANGES.md`"), ["dead path: `CHANGES.md`"]);
