@@ -1,7 +1,7 @@
 //! The first packet of a new flow, as far as rules look at it.
 //!
 //! Knows no bytes: packets on the wire are taken apart by the kernel program and by the packet builder of the tests.
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv6Addr};
 
 use crate::ids::NetworkInterfaceId;
 use crate::net::{Family, protocol};
@@ -52,6 +52,21 @@ impl core::fmt::Display for FlowError {
 }
 
 impl core::error::Error for FlowError {}
+
+/// UDP ports of DHCP: what the baseline knows its messages by.
+pub mod dhcp {
+    /// DHCPv4 server, and relay.
+    pub const V4_SERVER: u16 = 67;
+    /// DHCPv4 client.
+    pub const V4_CLIENT: u16 = 68;
+    /// DHCPv6 client.
+    pub const V6_CLIENT: u16 = 546;
+    /// DHCPv6 server, and relay.
+    pub const V6_SERVER: u16 = 547;
+}
+
+/// `ff02::1:2`: where DHCPv6 clients find servers and relays.
+pub const DHCPV6_SERVERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
 
 /// IPv6 extension headers that are walked: hop-by-hop, routing, fragment, destination options.
 pub const EXTENSION_HEADERS: [u8; 4] = [0, 43, 44, 60];

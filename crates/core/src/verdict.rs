@@ -1,6 +1,10 @@
 //! What is said of a packet, and why.
 //!
 //! The words here are those of every judge: the reference evaluator, the compiled tables and the kernel program.
+use alloc::string::String;
+use core::fmt;
+
+use crate::flow::Flow;
 use crate::ids::{SecurityGroupId, SecurityGroupRuleId};
 use crate::rule::Policy;
 
@@ -98,4 +102,32 @@ impl Verdict {
     pub fn without_rule(policy: Policy, reason: Reason) -> Self {
         Self { policy, reason, rule: None }
     }
+}
+
+/// Why a judge could not judge. It is never a verdict: who enforces keeps what was in force, and opens nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JudgeError {
+    /// Stable name of the failure.
+    pub code: &'static str,
+    /// What happened.
+    pub message: String,
+    /// What to do next.
+    pub help: &'static str,
+    /// The flow's field, the interface or the map that it happened at.
+    pub place: String,
+}
+
+impl fmt::Display for JudgeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.message)
+    }
+}
+
+impl core::error::Error for JudgeError {}
+
+/// Whoever gives a verdict on the first packet of a new flow: the reference evaluator, the compiled tables, the kernel
+/// program. On the same world they never disagree.
+pub trait Judge {
+    /// The verdict on `flow`, with empty state and the interface's own source MAC.
+    fn judge(&mut self, flow: &Flow) -> Result<Verdict, JudgeError>;
 }

@@ -66,10 +66,7 @@ pub enum Operation {
 impl Operation {
     /// Give `key` the value `value`.
     pub fn put(key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Operation {
-        Operation::Put {
-            key: key.into(),
-            value: value.into(),
-        }
+        Operation::Put { key: key.into(), value: value.into() }
     }
 
     /// Remove `key`.
@@ -118,10 +115,7 @@ pub enum Guard {
 impl Guard {
     /// `key` exists and `revision` was its last change.
     pub fn modified_at(key: impl Into<Vec<u8>>, revision: Revision) -> Guard {
-        Guard::ModifiedAt {
-            key: key.into(),
-            revision,
-        }
+        Guard::ModifiedAt { key: key.into(), revision }
     }
 
     /// `key` does not exist.
@@ -227,10 +221,7 @@ pub trait Store: Send + Sync {
         guards: &[Guard],
         operations: Vec<Operation>,
     ) -> Result<Revision, CommitError> {
-        let transaction = Transaction {
-            guards: guards.to_vec(),
-            operations,
-        };
+        let transaction = Transaction { guards: guards.to_vec(), operations };
         self.commit_batch(vec![transaction])
             .pop()
             .unwrap_or(Err(CommitError::Unknown(StoreError::Stopped)))

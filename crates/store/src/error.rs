@@ -196,10 +196,7 @@ impl StoreError {
 
     /// Something in `place` is not what it must be.
     pub(crate) fn corrupt(place: impl Into<String>, detail: impl Into<String>) -> StoreError {
-        StoreError::Corrupt {
-            place: place.into(),
-            detail: detail.into(),
-        }
+        StoreError::Corrupt { place: place.into(), detail: detail.into() }
     }
 
     /// Doing `action` at `place` failed because of `source`.
@@ -207,10 +204,6 @@ impl StoreError {
     where
         E: std::error::Error + Send + Sync + 'static,
     {
-        StoreError::Io {
-            action,
-            place: place.display().to_string(),
-            source: Arc::new(source),
-        }
+        StoreError::Io { action, place: place.display().to_string(), source: Arc::new(source) }
     }
 }

@@ -57,20 +57,9 @@ impl Feed {
         history: Option<Arc<dyn History>>,
     ) -> Arc<Feed> {
         let commits = VecDeque::new();
-        let recent = Recent {
-            commits,
-            bytes: 0,
-            revisions_max,
-            bytes_max,
-            head,
-            oldest,
-            stopped: false,
-        };
-        Arc::new(Feed {
-            recent: Mutex::new(recent),
-            arrived: Condvar::new(),
-            history,
-        })
+        let recent =
+            Recent { commits, bytes: 0, revisions_max, bytes_max, head, oldest, stopped: false };
+        Arc::new(Feed { recent: Mutex::new(recent), arrived: Condvar::new(), history })
     }
 
     /// The newest revision that watchers can see.
@@ -95,17 +84,10 @@ impl Feed {
     pub(crate) fn compact(&self, before: Revision) -> Result<(), StoreError> {
         let mut recent = self.lock();
         if before > recent.head {
-            return Err(StoreError::Future {
-                requested: before,
-                head: recent.head,
-            });
+            return Err(StoreError::Future { requested: before, head: recent.head });
         }
         recent.oldest = recent.oldest.max(before);
-        while recent
-            .commits
-            .front()
-            .is_some_and(|commit| commit.revision <= before)
-        {
+        while recent.commits.front().is_some_and(|commit| commit.revision <= before) {
             recent.drop_front();
         }
         Ok(())
@@ -121,23 +103,13 @@ impl Feed {
     pub(crate) fn watch(self: &Arc<Feed>, after: Revision) -> Result<Watch, StoreError> {
         let recent = self.lock();
         if after > recent.head {
-            return Err(StoreError::Future {
-                requested: after,
-                head: recent.head,
-            });
+            return Err(StoreError::Future { requested: after, head: recent.head });
         }
         if after < recent.oldest {
-            return Err(StoreError::Compacted {
-                requested: after,
-                oldest: recent.oldest,
-            });
+            return Err(StoreError::Compacted { requested: after, oldest: recent.oldest });
         }
         drop(recent);
-        Ok(Watch {
-            feed: Arc::clone(self),
-            seen: after,
-            page: VecDeque::new(),
-        })
+        Ok(Watch { feed: Arc::clone(self), seen: after, page: VecDeque::new() })
     }
 
     fn lock(&self) -> MutexGuard<'_, Recent> {
@@ -175,10 +147,7 @@ impl Recent {
 
 fn commit_bytes(commit: &Commit) -> usize {
     let operations = commit.operations.iter();
-    OVERHEAD_BYTES
-        + operations
-            .map(|each| operation_bytes(each) + OVERHEAD_BYTES)
-            .sum::<usize>()
+    OVERHEAD_BYTES + operations.map(|each| operation_bytes(each) + OVERHEAD_BYTES).sum::<usize>()
 }
 
 /// A place in the history of a store that moves forward, one commit at a time.
@@ -222,10 +191,7 @@ impl Watch {
             }
             if self.seen < recent.oldest {
                 let oldest = recent.oldest;
-                return Err(StoreError::Compacted {
-                    requested: self.seen,
-                    oldest,
-                });
+                return Err(StoreError::Compacted { requested: self.seen, oldest });
             }
             drop(recent);
             if let Some(history) = &self.feed.history {

@@ -40,12 +40,7 @@ impl Memory {
         let (revisions_max, bytes_max) = (limits.history_revisions_max, limits.watch_bytes_max);
         let feed = Feed::new((head, head), revisions_max, bytes_max, None);
         let state = RwLock::new(State { head, entries });
-        Memory {
-            limits,
-            state,
-            feed,
-            committing: Mutex::new(()),
-        }
+        Memory { limits, state, feed, committing: Mutex::new(()) }
     }
 }
 
@@ -59,10 +54,7 @@ impl Store for Memory {
     }
 
     fn commit_batch(&self, transactions: Vec<Transaction>) -> Vec<Result<Revision, CommitError>> {
-        let _committing = self
-            .committing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let _committing = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         let count = transactions.len();
         let entries = &state.entries;
@@ -73,9 +65,7 @@ impl Store for Memory {
         };
         for (key, (revision, value)) in plan.outcome() {
             match value {
-                Some(value) => state
-                    .entries
-                    .insert(key.to_vec(), (revision, value.to_vec())),
+                Some(value) => state.entries.insert(key.to_vec(), (revision, value.to_vec())),
                 None => state.entries.remove(key),
             };
         }
@@ -88,11 +78,7 @@ impl Store for Memory {
     fn load(&self, visit: &mut dyn FnMut(Entry<'_>)) -> Result<Revision, StoreError> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         for (key, (modified, value)) in &state.entries {
-            visit(Entry {
-                key,
-                value,
-                modified: *modified,
-            });
+            visit(Entry { key, value, modified: *modified });
         }
         Ok(state.head)
     }

@@ -47,18 +47,14 @@ pub(crate) fn plan(
     transactions: Vec<Transaction>,
     lookup: &mut Lookup<'_>,
 ) -> Result<Plan, StoreError> {
-    let mut plan = Plan {
-        answers: Vec::with_capacity(transactions.len()),
-        commits: Vec::new(),
-    };
+    let mut plan = Plan { answers: Vec::with_capacity(transactions.len()), commits: Vec::new() };
     let excess = exceeds(
         "transactions_per_batch_max",
         limits.transactions_per_batch_max,
         transactions.len(),
     );
     if let Err(error) = excess {
-        plan.answers
-            .resize_with(transactions.len(), || Err(error.clone()));
+        plan.answers.resize_with(transactions.len(), || Err(error.clone()));
         return Ok(plan);
     }
     // What the transactions before this one in the batch have made of the keys they touched.
@@ -76,10 +72,7 @@ pub(crate) fn plan(
                 overlay.insert(operation.key().to_vec(), modified);
             }
             let operations = transaction.operations;
-            plan.commits.push(Arc::new(Commit {
-                revision,
-                operations,
-            }));
+            plan.commits.push(Arc::new(Commit { revision, operations }));
             revision
         });
         plan.answers.push(answer);
@@ -111,11 +104,7 @@ fn judge(
             Guard::StoreAt { revision } => Found::StoreAt(*revision),
         };
         if found != wanted {
-            return Ok(Err(CommitError::Conflict {
-                position,
-                guard: guard.clone(),
-                found,
-            }));
+            return Ok(Err(CommitError::Conflict { position, guard: guard.clone(), found }));
         }
     }
     Ok(Ok(()))
@@ -124,24 +113,15 @@ fn judge(
 fn within_limits(limits: &Limits, transaction: &Transaction) -> Result<(), CommitError> {
     let Transaction { guards, operations } = transaction;
     if operations.is_empty() {
-        return Err(CommitError::Empty {
-            what: "the list of operations",
-        });
+        return Err(CommitError::Empty { what: "the list of operations" });
     }
-    exceeds(
-        "guards_per_transaction_max",
-        limits.guards_per_transaction_max,
-        guards.len(),
-    )?;
+    exceeds("guards_per_transaction_max", limits.guards_per_transaction_max, guards.len())?;
     exceeds(
         "operations_per_transaction_max",
         limits.operations_per_transaction_max,
         operations.len(),
     )?;
-    let keys = guards
-        .iter()
-        .filter_map(Guard::key)
-        .chain(operations.iter().map(Operation::key));
+    let keys = guards.iter().filter_map(Guard::key).chain(operations.iter().map(Operation::key));
     for key in keys {
         if key.is_empty() {
             return Err(CommitError::Empty { what: "a key" });
@@ -162,13 +142,5 @@ pub(crate) fn operation_bytes(operation: &Operation) -> usize {
 }
 
 fn exceeds(limit: &'static str, maximum: usize, actual: usize) -> Result<(), CommitError> {
-    if actual > maximum {
-        Err(CommitError::Limit {
-            limit,
-            maximum,
-            actual,
-        })
-    } else {
-        Ok(())
-    }
+    if actual > maximum { Err(CommitError::Limit { limit, maximum, actual }) } else { Ok(()) }
 }
