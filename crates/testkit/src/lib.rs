@@ -2,3 +2,6 @@
 
 pub mod capability;
 pub mod docs;
+pub mod netns;
+pub mod packet;
+pub mod wait;
