@@ -1,1 +1,3 @@
 //! Every byte format that enters or leaves a process.
+
+pub mod ecs;

@@ -1,0 +1,33 @@
+//! Every bound of a request by name. A number that limits what a client may send stands here and
+//! nowhere else; what the product's own state may hold is not known here.
+
+/// Most bytes of a request's body.
+pub const BODY_BYTES_MAX: usize = 512 * 1024;
+/// Most bytes of a request's query, as sent.
+pub const QUERY_BYTES_MAX: usize = 256 * 1024;
+/// Most parameters of a request, all carriers together, lists and objects flattened.
+pub const PARAMETERS_MAX: usize = 4096;
+/// Longest name of a parameter, decoded, in bytes.
+pub const NAME_BYTES_MAX: usize = 256;
+/// Longest value of a parameter, decoded, in bytes (the longest are lists written as JSON text).
+pub const VALUE_BYTES_MAX: usize = 64 * 1024;
+/// Highest N of `Name.N`.
+pub const LIST_INDEX_MAX: usize = 1000;
+/// Deepest nesting of lists and objects in JSON.
+pub const JSON_NESTING_MAX: usize = 8;
+/// How far a request's time stamp may lie from the server's clock, either way.
+pub const TIMESTAMP_WINDOW_MS: u64 = 15 * 60 * 1000;
+/// Longest signature nonce, in bytes.
+pub const NONCE_BYTES_MAX: usize = 128;
+/// Longest access key id, in bytes.
+pub const ACCESS_KEY_ID_BYTES_MAX: usize = 128;
+/// Longest client token, in ASCII characters.
+pub const CLIENT_TOKEN_LENGTH_MAX: usize = 64;
+/// Most `Permissions` of one call.
+pub const PERMISSIONS_MAX: usize = 100;
+/// Most rule ids of one revocation.
+pub const RULE_IDS_MAX: usize = 100;
+/// Longest wait for enforcement that a call may ask for, in milliseconds.
+pub const WAIT_TIMEOUT_MS_MAX: u64 = 600_000;
+/// The wait for enforcement where the call names none, in milliseconds.
+pub const WAIT_TIMEOUT_MS_DEFAULT: u64 = 10_000;

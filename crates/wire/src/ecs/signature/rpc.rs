@@ -1,0 +1,279 @@
+//! Signature 1.0: HMAC-SHA1 over all parameters, query and body together, but `Signature` itself.
+//!
+//! Empty values are signed, and the path is always signed as `/`. Signing stands beside verifying, so
+//! that clients of our own and tests use the same string.
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha1::Sha1;
+
+use super::{Authenticated, SigningKey};
+use crate::ecs::carrier::Call;
+use crate::ecs::form::{encode, encode_pairs};
+use crate::ecs::limits::{ACCESS_KEY_ID_BYTES_MAX, NONCE_BYTES_MAX, TIMESTAMP_WINDOW_MS};
+use crate::ecs::parameters::Parameters;
+use crate::ecs::refusal::{Refusal, code};
+use crate::ecs::time;
+
+/// The only method of version 1.0.
+pub const METHOD: &str = "HMAC-SHA1";
+/// The version.
+pub const VERSION: &str = "1.0";
+
+/// The text that is signed.
+pub fn string_to_sign(http_method: &str, parameters: &Parameters) -> String {
+    let signed = parameters.pairs().filter(|(name, _)| *name != "Signature");
+    format!("{http_method}&%2F&{}", encode(&encode_pairs(signed)))
+}
+
+/// The value of `Signature` for these parameters.
+pub fn sign(http_method: &str, parameters: &Parameters, secret: &str) -> String {
+    let text = string_to_sign(http_method, parameters);
+    STANDARD.encode(keyed(secret, &text).finalize().into_bytes())
+}
+
+fn keyed(secret: &str, text: &str) -> Hmac<Sha1> {
+    // HMAC takes keys of any length; only the type of the constructor says otherwise.
+    let mut mac = match Hmac::<Sha1>::new_from_slice(format!("{secret}&").as_bytes()) {
+        Ok(mac) => mac,
+        Err(_) => unreachable!("HMAC takes keys of any length"),
+    };
+    mac.update(text.as_bytes());
+    mac
+}
+
+pub(super) fn verify(
+    call: &Call<'_>,
+    now_ms: u64,
+    lookup: impl FnOnce(&str) -> Option<SigningKey>,
+) -> Result<Authenticated, Refusal> {
+    let fields = Fields::read(call)?;
+    let timestamp_ms = time::parse(fields.timestamp).ok_or_else(|| {
+        code::TIMESTAMP_FORMAT
+            .refuse("Specified time stamp or date value is not well formatted.")
+            .with_help("Write it as `2026-01-31T08:00:00Z`, in UTC.")
+            .at("Timestamp")
+    })?;
+    if timestamp_ms.abs_diff(now_ms) > TIMESTAMP_WINDOW_MS {
+        return Err(code::TIMESTAMP_EXPIRED
+            .refuse("Specified time stamp or date value is expired.")
+            .with_help(format!("The server's clock is at {}.", time::format(now_ms)))
+            .at("Timestamp"));
+    }
+    let key = lookup(fields.access_key_id).ok_or_else(|| {
+        code::ACCESS_KEY_NOT_FOUND.refuse("Specified access key is not found.").at("AccessKeyId")
+    })?;
+    let text = string_to_sign(&call.request.method, &call.signed);
+    if keyed(&key.secret, &text).verify_slice(&fields.signature).is_err() {
+        // Clients compare what follows the colon with their own string.
+        let message = "Specified signature is not matched with our calculation. \
+                       server string to sign is:";
+        return Err(code::SIGNATURE_MISMATCH.refuse(format!("{message}{text}")).at("Signature"));
+    }
+    if !key.active {
+        let refusal = code::ACCESS_KEY_INACTIVE.refuse("Specified access key is disabled.");
+        return Err(refusal.at("AccessKeyId"));
+    }
+    if call.parameters.get("SecurityToken").is_some() {
+        let message = "a permanent access key goes without `SecurityToken`";
+        return Err(code::SECURITY_TOKEN.refuse(message).at("SecurityToken"));
+    }
+    Ok(Authenticated {
+        access_key_id: fields.access_key_id.to_owned(),
+        account: key.account,
+        nonce: fields.nonce.to_owned(),
+        timestamp_ms,
+        expires_at_ms: timestamp_ms.saturating_add(TIMESTAMP_WINDOW_MS + 1),
+    })
+}
+
+struct Fields<'a> {
+    access_key_id: &'a str,
+    nonce: &'a str,
+    timestamp: &'a str,
+    signature: Vec<u8>,
+}
+
+impl<'a> Fields<'a> {
+    fn read(call: &'a Call<'_>) -> Result<Self, Refusal> {
+        let Some(access_key_id) = call.parameters.get("AccessKeyId") else {
+            return Err(code::MISSING_ACCESS_KEY_ID
+                .refuse("AccessKeyId is mandatory for this action.")
+                .with_help("Every call is signed; the seed's route too.")
+                .at("AccessKeyId"));
+        };
+        let field = |name: &'static str| {
+            let refusal = || code::INCOMPLETE_SIGNATURE.refuse(format!("`{name}` is mandatory."));
+            call.parameters.get(name).ok_or_else(|| refusal().at(name))
+        };
+        let signature = field("Signature")?;
+        let version = field("SignatureVersion")?;
+        let method = field("SignatureMethod")?;
+        let nonce = field("SignatureNonce")?;
+        let timestamp = field("Timestamp")?;
+        if version != VERSION {
+            let message = format!("the signature version `{version}` is not supported");
+            let help = format!("Use `SignatureVersion={VERSION}`.");
+            return Err(code::SIGNATURE_VERSION
+                .refuse(message)
+                .with_help(help)
+                .at("SignatureVersion"));
+        }
+        if !method.eq_ignore_ascii_case(METHOD) {
+            let message = format!("the signature method `{method}` is not supported");
+            let help = format!("Use `SignatureMethod={METHOD}`.");
+            return Err(code::SIGNATURE_METHOD
+                .refuse(message)
+                .with_help(help)
+                .at("SignatureMethod"));
+        }
+        bounded("SignatureNonce", nonce, NONCE_BYTES_MAX)?;
+        bounded("AccessKeyId", access_key_id, ACCESS_KEY_ID_BYTES_MAX)?;
+        let signature = STANDARD.decode(signature).map_err(|_| {
+            code::INCOMPLETE_SIGNATURE.refuse("`Signature` is not base64.").at("Signature")
+        })?;
+        Ok(Self { access_key_id, nonce, timestamp, signature })
+    }
+}
+
+fn bounded(name: &str, value: &str, most: usize) -> Result<(), Refusal> {
+    if value.len() <= most {
+        return Ok(());
+    }
+    let message = format!("`{name}` has {} bytes, {most} at most.", value.len());
+    Err(code::INCOMPLETE_SIGNATURE.refuse(message).at(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ecs::http::HttpRequest;
+    use portcullis_core::ids::AccountId;
+
+    const DOCUMENTED: &str = "AccessKeyId=testid&Action=DescribeRegions&Format=XML\
+        &SignatureMethod=HMAC-SHA1&SignatureNonce=3ee8c1b8-83d3-44af-a94f-4e0ad82fd6cf\
+        &SignatureVersion=1.0&Timestamp=2016-02-23T12%3A46%3A24Z&Version=2014-05-26";
+    const EMPTY_TYPE: &str = "SecurityGroupId=sg-1&IpProtocol=tcp&PortRange=80%2F80\
+        &DestCidrIp=10.0.0.0%2F8&Description=a%20b%2A~%E4%B8%AD&Version=2014-05-26\
+        &Action=AuthorizeSecurityGroupEgress&Format=JSON&RegionId=cn-qingdao-env17-d01\
+        &Timestamp=2026-11-24T02%3A00%3A43Z&SignatureMethod=HMAC-SHA1&SignatureType=\
+        &SignatureVersion=1.0&SignatureNonce=e4dac19cdf0e36241820ec9d3cb8ca5f&AccessKeyId=testid";
+    const NOW: &str = "2016-02-23T12:46:24Z";
+
+    fn key(active: bool) -> Option<SigningKey> {
+        Some(SigningKey { account: AccountId(7), secret: "testsecret".to_owned(), active })
+    }
+
+    fn signed(method: &str, query: &str) -> String {
+        let request = HttpRequest::new(method, &format!("/?{query}"));
+        let call = Call::read(&request).unwrap();
+        sign(method, &call.signed, "testsecret")
+    }
+
+    fn check(request: &HttpRequest, now: &str) -> Result<Authenticated, Refusal> {
+        let call = Call::read(request).unwrap();
+        super::super::verify(&call, time::parse(now).unwrap(), |id| {
+            key(true).filter(|_| id == "testid")
+        })
+    }
+
+    fn code_of(query: &str) -> String {
+        let request = HttpRequest::new("GET", &format!("/?{query}"));
+        check(&request, NOW).unwrap_err().code.into_owned()
+    }
+
+    fn with_signature(query: &str) -> String {
+        format!("{query}&Signature={}", encode(&signed("GET", query)))
+    }
+
+    #[test]
+    fn the_published_vectors_hold() {
+        assert_eq!(signed("GET", DOCUMENTED), "OLeaidS1JvxuMvnyHOwuJ+uX5qY=");
+        assert_eq!(signed("POST", EMPTY_TYPE), "fqrtwhWSD+l5UPSHv/ebo8hG7Gs=");
+    }
+
+    #[test]
+    fn a_right_signature_leaves_evidence() {
+        let request = HttpRequest::new("GET", &format!("/?{}", with_signature(DOCUMENTED)));
+        let evidence = check(&request, NOW).unwrap();
+        assert_eq!((evidence.access_key_id(), evidence.account()), ("testid", AccountId(7)));
+        assert_eq!(evidence.nonce_key().1, "3ee8c1b8-83d3-44af-a94f-4e0ad82fd6cf");
+        assert!(check(&request, "2016-02-23T13:01:24Z").is_ok());
+        assert!(check(&request, "2016-02-23T12:31:24Z").is_ok());
+        for late in ["2016-02-23T13:01:25Z", "2016-02-23T12:31:23Z"] {
+            let error = check(&request, late).unwrap_err();
+            assert_eq!(error.code, "InvalidTimeStamp.Expired");
+        }
+        let last = evidence.expires_at_ms();
+        assert!(last > time::parse("2016-02-23T13:01:24Z").unwrap());
+    }
+
+    #[test]
+    fn where_the_parameters_stand_does_not_matter() {
+        let query = with_signature(EMPTY_TYPE).replace(&encode(&signed("GET", EMPTY_TYPE)), "");
+        let query = format!("{query}{}", encode("fqrtwhWSD+l5UPSHv/ebo8hG7Gs="));
+        let now = "2026-11-24T02:00:43Z";
+        let (business, common) = query.split_once("&Version").unwrap();
+        let common = format!("Version{common}");
+        let form = HttpRequest::new("POST", &format!("/asapi/v3?{common}"))
+            .with_header("Content-Type", "application/x-www-form-urlencoded")
+            .with_body(business);
+        check(&form, now).unwrap();
+        let json = r#"{"SecurityGroupId":"sg-1","IpProtocol":"tcp","PortRange":"80/80",
+            "DestCidrIp":"10.0.0.0/8","Description":"a b*~中","Nothing":null}"#;
+        let json = HttpRequest::new("POST", &format!("/?{common}"))
+            .with_header("Content-Type", "application/json")
+            .with_body(json);
+        check(&json, now).unwrap();
+    }
+
+    #[test]
+    fn a_wrong_signature_is_answered_with_the_string_to_sign() {
+        let query = with_signature(DOCUMENTED).replace("Format=XML", "Format=JSON");
+        let request = HttpRequest::new("GET", &format!("/?{query}"));
+        let error = check(&request, NOW).unwrap_err();
+        assert_eq!((error.code.as_ref(), error.status), ("SignatureDoesNotMatch", 400));
+        let (_, tail) = error.message.split_once(':').unwrap();
+        assert!(tail.starts_with("GET&%2F&AccessKeyId%3Dtestid%26Action%3DDescribeRegions"));
+        assert!(!tail.contains(':') && !tail.contains("Signature%3D"), "{tail}");
+    }
+
+    #[test]
+    fn every_field_is_asked_for() {
+        let whole = with_signature(DOCUMENTED);
+        let without = |name: &str| {
+            let pieces: Vec<_> =
+                whole.split('&').filter(|p| !p.starts_with(&format!("{name}="))).collect();
+            pieces.join("&")
+        };
+        assert_eq!(code_of(&without("AccessKeyId")), "MissingAccessKeyId");
+        let names =
+            ["Signature", "SignatureMethod", "SignatureVersion", "SignatureNonce", "Timestamp"];
+        for name in names {
+            assert_eq!(code_of(&without(name)), "IncompleteSignature", "{name}");
+        }
+        for (from, to, code) in [
+            ("AccessKeyId=testid", "AccessKeyId=other", "InvalidAccessKeyId.NotFound"),
+            ("HMAC-SHA1", "HMAC-SHA256", "InvalidSignatureMethod"),
+            ("SignatureVersion=1.0", "SignatureVersion=3", "InvalidSignatureVersion"),
+            ("2016-02-23T12%3A46%3A24Z", "2016-02-23", "InvalidTimeStamp.Format"),
+            ("Signature=O", "Signature=*", "IncompleteSignature"),
+            ("Signature=O", "Signature=P", "SignatureDoesNotMatch"),
+        ] {
+            assert_eq!(code_of(&whole.replace(from, to)), code, "{to}");
+        }
+        let long = format!("SignatureNonce={}", "n".repeat(NONCE_BYTES_MAX + 1));
+        let query = whole.replace("SignatureNonce=3ee8c1b8-83d3-44af-a94f-4e0ad82fd6cf", &long);
+        assert_eq!(code_of(&query), "IncompleteSignature");
+        let query = with_signature(&format!("{DOCUMENTED}&SecurityToken=t"));
+        assert_eq!(code_of(&query), "InvalidSecurityToken.MismatchWithAccessKey");
+    }
+
+    #[test]
+    fn a_disabled_key_is_told_so_only_with_its_secret() {
+        let request = HttpRequest::new("GET", &format!("/?{}", with_signature(DOCUMENTED)));
+        let call = Call::read(&request).unwrap();
+        let error = super::super::verify(&call, time::parse(NOW).unwrap(), |_| key(false));
+        assert_eq!(error.unwrap_err().code, "InvalidAccessKeyId.Inactive");
+    }
+}
