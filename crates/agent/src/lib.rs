@@ -1,1 +1,4 @@
 //! One host: plan, execute, read back; the only crate that touches the kernel.
+//!
+//! Knows resolved policies and devices; knows nothing of accounts, requests or the store. `unsafe` stands in [`sys`] alone.
+pub mod device;
