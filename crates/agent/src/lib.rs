@@ -3,3 +3,4 @@
 //! Knows resolved policies and devices; knows nothing of accounts, requests or the store. `unsafe` stands in [`sys`] alone.
 pub mod device;
 pub mod ledger;
+pub mod pool;

@@ -1,8 +1,8 @@
 //! Numbers for groups, VPCs and rules: what words hold in place of names.
 //!
-//! One value serves a host. A number is handed out in order of first asking, stays with its name and is never given to
-//! another, so tables compiled at different times agree. It does not know what is compiled.
-use alloc::collections::BTreeMap;
+//! One value serves a host. A number stays with its name, so tables compiled at different times agree; only a rule's number
+//! is given to another, after its owner has taken it back. It does not know what is compiled.
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use portcullis_core::ids::{SecurityGroupId, VpcId};
@@ -13,14 +13,16 @@ use crate::budget::{CompileError, Limit, check};
 /// Names of one kind; a name's number is its position.
 #[derive(Debug, Clone)]
 struct Names<T> {
-    by_number: Vec<T>,
+    by_number: Vec<Option<T>>,
     by_name: BTreeMap<T, u32>,
+    /// Numbers that were handed back.
+    free: BTreeSet<u32>,
 }
 
 // Derived, it would ask for a default name.
 impl<T> Default for Names<T> {
     fn default() -> Self {
-        Self { by_number: Vec::new(), by_name: BTreeMap::new() }
+        Self { by_number: Vec::new(), by_name: BTreeMap::new(), free: BTreeSet::new() }
     }
 }
 
@@ -29,11 +31,54 @@ impl<T: Clone + Ord> Names<T> {
         if let Some(number) = self.by_name.get(name) {
             return Ok(*number);
         }
-        check(Limit::Numbers, self.by_number.len() + 1)?;
-        let number = self.by_number.len() as u32;
-        self.by_number.push(name.clone());
-        self.by_name.insert(name.clone(), number);
+        let number = match self.free.pop_first() {
+            Some(number) => number,
+            None => {
+                check(Limit::Numbers, self.by_number.len() + 1)?;
+                self.by_number.push(None);
+                self.by_number.len() as u32 - 1
+            }
+        };
+        self.assign(number, name);
         Ok(number)
+    }
+
+    fn assign(&mut self, number: u32, name: &T) {
+        if let Some(place) = self.by_number.get_mut(number as usize) {
+            *place = Some(name.clone());
+            self.by_name.insert(name.clone(), number);
+        }
+    }
+
+    /// Names at the numbers they had; numbers that are left out are free.
+    fn restore(names: impl IntoIterator<Item = (u32, T)>) -> Result<Self, CompileError> {
+        let mut restored = Self::default();
+        for (number, name) in names {
+            check(Limit::Numbers, number as usize + 1)?;
+            while restored.by_number.len() <= number as usize {
+                restored.free.insert(restored.by_number.len() as u32);
+                restored.by_number.push(None);
+            }
+            restored.free.remove(&number);
+            restored.assign(number, &name);
+        }
+        Ok(restored)
+    }
+
+    fn retain(&mut self, mut keep: impl FnMut(&T) -> bool) -> Vec<u32> {
+        let mut freed = Vec::new();
+        for (number, place) in self.by_number.iter_mut().enumerate() {
+            if let Some(name) = place.take_if(|name| !keep(name)) {
+                self.by_name.remove(&name);
+                self.free.insert(number as u32);
+                freed.push(number as u32);
+            }
+        }
+        freed
+    }
+
+    fn all(&self) -> impl Iterator<Item = (u32, &T)> {
+        (0..).zip(&self.by_number).filter_map(|(number, name)| Some((number, name.as_ref()?)))
     }
 }
 
@@ -51,24 +96,18 @@ impl Numbers {
         Self::default()
     }
 
-    /// The numbers that another process had given: names in the order of their numbers, as [`Numbers::groups`],
-    /// [`Numbers::vpcs`] and [`Numbers::rules`] list them.
+    /// The numbers that another process had given, as [`Numbers::groups`], [`Numbers::vpcs`] and [`Numbers::rules`] list
+    /// them.
     pub fn restore(
-        groups: impl IntoIterator<Item = SecurityGroupId>,
-        vpcs: impl IntoIterator<Item = VpcId>,
-        rules: impl IntoIterator<Item = DecidingRule>,
+        groups: impl IntoIterator<Item = (u32, SecurityGroupId)>,
+        vpcs: impl IntoIterator<Item = (u32, VpcId)>,
+        rules: impl IntoIterator<Item = (u32, DecidingRule)>,
     ) -> Result<Self, CompileError> {
-        let mut numbers = Self::new();
-        for group in groups {
-            numbers.group(&group)?;
-        }
-        for vpc in vpcs {
-            numbers.vpc(&vpc)?;
-        }
-        for rule in rules {
-            numbers.rule(&rule)?;
-        }
-        Ok(numbers)
+        Ok(Self {
+            groups: Names::restore(groups)?,
+            vpcs: Names::restore(vpcs)?,
+            rules: Names::restore(rules)?,
+        })
     }
 
     /// The number of a group.
@@ -93,22 +132,27 @@ impl Numbers {
 
     /// The rule whose counter has this number.
     pub fn rule_name(&self, number: u32) -> Option<&DecidingRule> {
-        self.rules.by_number.get(number as usize)
+        self.rules.by_number.get(number as usize)?.as_ref()
     }
 
-    /// All groups in the order of their numbers.
-    pub fn groups(&self) -> &[SecurityGroupId] {
-        &self.groups.by_number
+    /// Takes the numbers of rules back that `keep` does not want, and answers them: they may be given again.
+    pub fn retain_rules(&mut self, keep: impl FnMut(&DecidingRule) -> bool) -> Vec<u32> {
+        self.rules.retain(keep)
     }
 
-    /// All VPCs in the order of their numbers.
-    pub fn vpcs(&self) -> &[VpcId] {
-        &self.vpcs.by_number
+    /// All groups with their numbers, in order.
+    pub fn groups(&self) -> impl Iterator<Item = (u32, &SecurityGroupId)> {
+        self.groups.all()
     }
 
-    /// All rules in the order of their counter numbers.
-    pub fn rules(&self) -> &[DecidingRule] {
-        &self.rules.by_number
+    /// All VPCs with their numbers, in order.
+    pub fn vpcs(&self) -> impl Iterator<Item = (u32, &VpcId)> {
+        self.vpcs.all()
+    }
+
+    /// All rules with their counter numbers, in order.
+    pub fn rules(&self) -> impl Iterator<Item = (u32, &DecidingRule)> {
+        self.rules.all()
     }
 }
 
@@ -128,9 +172,17 @@ mod tests {
         assert_eq!(numbers.rule_name(0), Some(&rule));
         assert_eq!(numbers.rule_name(1), None);
 
-        let groups = numbers.groups().to_vec();
-        let again = Numbers::restore(groups, numbers.vpcs().to_vec(), numbers.rules().to_vec());
-        let mut again = again.unwrap();
-        assert_eq!((again.group(&b), again.rule(&rule)), (Ok(1), Ok(0)));
+        let other = DecidingRule { rule: "sgr-2".parse().unwrap(), ..rule.clone() };
+        assert_eq!(numbers.rule(&other), Ok(1));
+        assert_eq!(numbers.retain_rules(|name| *name == other), [0]);
+        assert_eq!((numbers.rule_name(0), numbers.rule_name(1)), (None, Some(&other)));
+
+        let mut again = Numbers::restore(
+            numbers.groups().map(|(n, id)| (n, id.clone())),
+            numbers.vpcs().map(|(n, id)| (n, id.clone())),
+            numbers.rules().map(|(n, id)| (n, id.clone())),
+        )
+        .unwrap();
+        assert_eq!((again.group(&b), again.rule(&other), again.rule(&rule)), (Ok(1), Ok(1), Ok(0)));
     }
 }
