@@ -5,7 +5,7 @@
 //! gone there too, it is cut. The feed refuses to know where an engine keeps its history.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crate::contract::{Commit, Revision};
@@ -32,7 +32,8 @@ pub(crate) trait History: Send + Sync {
 pub(crate) struct Feed {
     recent: Mutex<Recent>,
     arrived: Condvar,
-    history: Option<Arc<dyn History>>,
+    /// Weak, so that a watcher that is left over does not keep a store open.
+    history: Option<Weak<dyn History>>,
 }
 
 struct Recent {
@@ -54,7 +55,7 @@ impl Feed {
         (oldest, head): (Revision, Revision),
         revisions_max: usize,
         bytes_max: usize,
-        history: Option<Arc<dyn History>>,
+        history: Option<Weak<dyn History>>,
     ) -> Arc<Feed> {
         let commits = VecDeque::new();
         let recent =
@@ -195,6 +196,7 @@ impl Watch {
             }
             drop(recent);
             if let Some(history) = &self.feed.history {
+                let history = history.upgrade().ok_or(StoreError::Stopped)?;
                 self.page = history.read(self.seen)?;
             }
         }

@@ -4,7 +4,7 @@
 //! and who asks are none of its business.
 //!
 //! Read in this order: [`contract`] (the [`Store`] trait and its nouns), [`error`], [`limits`],
-//! [`Memory`] (the shortest engine), [`Watch`].
+//! [`Memory`] (the shortest engine), [`Watch`], [`Embedded`] (the engine on disk), [`export`](export()).
 //!
 //! ```
 //! use portcullis_store::{Guard, Limits, Memory, Operation, Store};
@@ -17,14 +17,19 @@
 //! ```
 
 pub mod contract;
+mod embedded;
 pub mod error;
+mod export;
 mod feed;
 pub mod limits;
 mod memory;
 mod plan;
+mod queue;
 
 pub use contract::{Commit, Entry, Guard, Operation, Revision, Store, Transaction};
-pub use error::{CommitError, StoreError};
+pub use embedded::Embedded;
+pub use error::{CommitError, Found, StoreError};
+pub use export::{export, export_to_file};
 pub use feed::Watch;
 pub use limits::Limits;
 pub use memory::Memory;

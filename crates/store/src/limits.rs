@@ -19,6 +19,8 @@ pub struct Limits {
     pub transaction_bytes_max: usize,
     /// Transactions of one batch.
     pub transactions_per_batch_max: usize,
+    /// Bytes of all keys and values of the operations of one batch.
+    pub batch_bytes_max: usize,
     /// Revisions whose operations are kept for watchers; older ones are compacted by themselves.
     pub history_revisions_max: usize,
     /// Bytes of operations held in memory for watchers. A watcher that is further behind reads
@@ -39,6 +41,8 @@ impl Limits {
     pub const TRANSACTION_BYTES_MAX: usize = 4 * 1024 * 1024;
     /// As many requests as can sensibly wait for one write to the disk.
     pub const TRANSACTIONS_PER_BATCH_MAX: usize = 1024;
+    /// A thousand ordinary transactions or a few of the largest; written in well under a second.
+    pub const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
     /// At a hundred changes a second, ten minutes of absence.
     pub const HISTORY_REVISIONS_MAX: usize = 65_536;
     /// All of that history at 1 KiB a commit.
@@ -54,6 +58,7 @@ impl Default for Limits {
             guards_per_transaction_max: Limits::GUARDS_PER_TRANSACTION_MAX,
             transaction_bytes_max: Limits::TRANSACTION_BYTES_MAX,
             transactions_per_batch_max: Limits::TRANSACTIONS_PER_BATCH_MAX,
+            batch_bytes_max: Limits::BATCH_BYTES_MAX,
             history_revisions_max: Limits::HISTORY_REVISIONS_MAX,
             watch_bytes_max: Limits::WATCH_BYTES_MAX,
         }

@@ -2,11 +2,12 @@
 //!
 //! It refuses to touch a disk; its commits are durable only as long as the process lives.
 
-use std::collections::BTreeMap;
+use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::contract::{Entry, Revision, Store, Transaction};
 use crate::error::{CommitError, StoreError};
+use crate::export::{Entries, Export};
 use crate::feed::{Feed, Watch};
 use crate::limits::Limits;
 use crate::plan::plan;
@@ -22,21 +23,27 @@ pub struct Memory {
 
 struct State {
     head: Revision,
-    entries: BTreeMap<Vec<u8>, (Revision, Vec<u8>)>,
+    entries: Entries,
 }
 
 impl Memory {
     /// An empty store with these bounds.
     pub fn new(limits: Limits) -> Memory {
-        Memory::with_entries(limits, Revision::ZERO, BTreeMap::new())
+        Memory::with_export(limits, Export::empty())
     }
 
-    /// A store that begins with these entries at this revision.
-    pub(crate) fn with_entries(
-        limits: Limits,
-        head: Revision,
-        entries: BTreeMap<Vec<u8>, (Revision, Vec<u8>)>,
-    ) -> Memory {
+    /// A store with what [`export`](crate::export) wrote. Its history begins at the revision of
+    /// the export.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when the export is damaged, [`StoreError::UnknownFormat`] when
+    /// another version wrote it, [`StoreError::Io`] when `source` fails.
+    pub fn restore(limits: Limits, source: &mut dyn Read) -> Result<Memory, StoreError> {
+        Ok(Memory::with_export(limits, Export::read(source)?))
+    }
+
+    fn with_export(limits: Limits, export: Export) -> Memory {
+        let (head, entries) = (export.revision(), export.into_entries());
         let (revisions_max, bytes_max) = (limits.history_revisions_max, limits.watch_bytes_max);
         let feed = Feed::new((head, head), revisions_max, bytes_max, None);
         let state = RwLock::new(State { head, entries });

@@ -53,6 +53,8 @@ pub(crate) fn plan(
         limits.transactions_per_batch_max,
         transactions.len(),
     );
+    let bytes = transactions.iter().map(transaction_bytes).sum();
+    let excess = excess.and_then(|()| exceeds("batch_bytes_max", limits.batch_bytes_max, bytes));
     if let Err(error) = excess {
         plan.answers.resize_with(transactions.len(), || Err(error.clone()));
         return Ok(plan);
@@ -132,8 +134,13 @@ fn within_limits(limits: &Limits, transaction: &Transaction) -> Result<(), Commi
         let value_bytes = operation.value().map_or(0, <[u8]>::len);
         exceeds("value_bytes_max", limits.value_bytes_max, value_bytes)?;
     }
-    let bytes = operations.iter().map(operation_bytes).sum();
+    let bytes = transaction_bytes(transaction);
     exceeds("transaction_bytes_max", limits.transaction_bytes_max, bytes)
+}
+
+/// Bytes of all keys and values of the operations of one transaction.
+pub(crate) fn transaction_bytes(transaction: &Transaction) -> usize {
+    transaction.operations.iter().map(operation_bytes).sum()
 }
 
 /// Bytes of the key and the value of one operation.
