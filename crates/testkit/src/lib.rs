@@ -4,4 +4,6 @@ pub mod capability;
 pub mod docs;
 pub mod netns;
 pub mod packet;
+pub mod random;
+pub mod random_world;
 pub mod wait;
