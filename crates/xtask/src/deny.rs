@@ -14,7 +14,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome<()> {
     if !arguments.is_empty() {
         return Err("takes no arguments".to_owned());
     }
-    if run::output(run::cargo(&["deny", "--version"])).is_err() {
+    if !installed() {
         run::headline("installing cargo-deny: about five minutes, once");
         let package = format!("cargo-deny@{VERSION}");
         let arguments = ["install", "--locked", "--quiet", &package];
@@ -23,6 +23,8 @@ pub(crate) fn run(arguments: &[String]) -> Outcome<()> {
         command.env("CARGO_TARGET_DIR", run::target_directory()?.join("cargo-deny"));
         run::must_succeed(command)?;
     }
+    // Also the dependencies of other targets, which a build leaves out; fails on a stale lock file.
+    run::must_succeed(run::cargo(&["fetch", "--locked"]))?;
     let mut command = run::cargo(&["deny", "--offline", "check", "licenses", "bans", "sources"]);
     if advisories_at_hand() {
         command.arg("advisories");
@@ -30,6 +32,11 @@ pub(crate) fn run(arguments: &[String]) -> Outcome<()> {
         eprintln!("advisories: not looked at, there is no copy of their database on this machine");
     }
     run::must_succeed(command)
+}
+
+fn installed() -> bool {
+    let probe = run::cargo(&["deny", "--version"]).output();
+    probe.is_ok_and(|output| output.status.success())
 }
 
 fn advisories_at_hand() -> bool {
