@@ -1,7 +1,9 @@
 //! What tests share: case language, packets, signed client, namespace lab. Never shipped.
 
 pub mod capability;
+pub mod client;
 pub mod docs;
+pub mod lab;
 pub mod netns;
 pub mod packet;
 pub mod random;
