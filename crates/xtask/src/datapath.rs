@@ -1,5 +1,6 @@
-//! `./x datapath`: compiles the kernel program from its C source and compares the result, byte for
-//! byte, with the object kept in the repository. It does not load anything into a kernel.
+//! `./x datapath`: has the kernel program compiled from its C source and compares the result, byte
+//! for byte, with the object kept in the repository. How it is compiled only `datapath/build.sh`
+//! knows, and nothing is loaded into a kernel here.
 //!
 //! Another version of clang makes other bytes, so the version that made the object is recorded
 //! beside it, and only that version can say that the object is what the source says.
@@ -7,25 +8,12 @@
 use crate::{Outcome, run};
 use std::path::{Path, PathBuf};
 
+const BUILD: &str = "datapath/build.sh";
 const SOURCE: &str = "datapath/portcullis.bpf.c";
 const OBJECT: &str = "datapath/portcullis.bpf.o";
 const COMPILER_RECORD: &str = "datapath/portcullis.bpf.clang";
-
-/// No path of this machine may end up in the object: the compiler starts in the root and is given
-/// relative names only.
-const FLAGS: &[&str] = &[
-    "-target",
-    "bpf",
-    "-mcpu=v3",
-    "-O2",
-    "-g",
-    "-Wall",
-    "-Wextra",
-    "-Werror",
-    "-fdebug-compilation-dir=.",
-    "-I",
-    "datapath",
-];
+/// One header stands for all of libbpf's.
+const HEADERS: &str = "/usr/include/bpf/bpf_helpers.h";
 
 /// What a comparison can say when nothing is wrong.
 pub(crate) enum Verified {
@@ -58,7 +46,7 @@ pub(crate) fn verify() -> Outcome<Verified> {
             "the object was made by `{recorded}`, which is not installed here"
         )));
     };
-    if !Path::new("/usr/include/bpf/bpf_helpers.h").exists() {
+    if !Path::new(HEADERS).exists() {
         return Ok(Verified::NotRun("libbpf's headers are missing (libbpf-dev)".to_owned()));
     }
     let Some(strip) = strip_beside(&clang) else {
@@ -97,13 +85,8 @@ fn compile(clang: &str, strip: &str, to: &Path) -> Outcome<()> {
         std::fs::create_dir_all(folder)
             .map_err(|error| format!("{}: {error}", folder.display()))?;
     }
-    let mut command = run::command(clang, FLAGS);
-    // Debian keeps the kernel's asm/ headers in the folder of the machine's architecture.
-    let include = format!("/usr/include/{}-linux-gnu", std::env::consts::ARCH);
-    command.args(["-idirafter", &include, "-c", SOURCE, "-o"]).arg(to);
-    run::must_succeed(command)?;
-    let mut command = run::command(strip, &["--strip-debug"]);
-    command.arg(to);
+    let mut command = run::command(BUILD, &[]);
+    command.arg(to).env("CLANG", clang).env("LLVM_STRIP", strip);
     run::must_succeed(command)
 }
 
@@ -114,7 +97,7 @@ fn compiler_of_version(wanted: &str) -> Option<String> {
     names.into_iter().find(|name| version(name).as_deref() == Some(wanted))
 }
 
-/// The first line that the compiler prints about itself, as far as the number goes.
+/// The first line that the compiler prints about itself.
 fn version(clang: &str) -> Option<String> {
     let output = run::command(clang, &["--version"]).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
