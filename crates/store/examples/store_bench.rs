@@ -2,12 +2,14 @@
 //! long a start takes. It refuses to compare; the bench frame interleaves the rounds and does.
 //!
 //! `store_bench --engine embedded|redb|fjall|wal-floor --records N --group G --dir DIR
-//! [--preload M] [--value-bytes B] [--stop clean|abort] [--phase both|write|open]`
+//! [--preload M] [--first F] [--value-bytes B] [--stop clean|abort] [--phase both|write|open]`
 //!
 //! A record is one `put` of `B` bytes together with its entry in the history; `G` of them share a
 //! durable commit. `redb` and `fjall` keep the very layout of the embedded engine but without its
-//! guards, checks and witness; `wal-floor` only appends and syncs, which no engine can beat.
-//! Prints one line of JSON. With `--phase write --stop abort` the process ends as a crash would.
+//! guards, checks and witness; `wal-floor` only appends to a file and syncs it, with no way to find
+//! anything again but to read it all.
+//! `--preload` fills the store first, `--first` says how many records are there already. Prints one
+//! line of JSON. With `--phase write --stop abort` the process ends as a crash would.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -59,7 +61,8 @@ fn measure_commits(
     options: &Options,
 ) -> Result<Vec<String>, Failure> {
     let mut latencies = Vec::new();
-    let (first, last) = (options.preload, options.preload + options.records);
+    let first = options.preload + options.first;
+    let last = first + options.records;
     let started = Instant::now();
     let mut next = first;
     while next < last {
@@ -107,6 +110,8 @@ struct Options {
     records: u64,
     group: u64,
     preload: u64,
+    /// Number of the first record, when the directory holds a store already.
+    first: u64,
     value_bytes: usize,
     directory: PathBuf,
     stop: String,
@@ -120,6 +125,7 @@ impl Options {
             records: 10_000,
             group: 64,
             preload: 0,
+            first: 0,
             value_bytes: 300,
             directory: PathBuf::new(),
             stop: "clean".to_string(),
@@ -132,6 +138,7 @@ impl Options {
                 "--records" => options.records = value.parse()?,
                 "--group" => options.group = value.parse::<u64>()?.max(1),
                 "--preload" => options.preload = value.parse()?,
+                "--first" => options.first = value.parse()?,
                 "--value-bytes" => options.value_bytes = value.parse()?,
                 "--dir" => options.directory = PathBuf::from(value),
                 "--stop" => options.stop = value,

@@ -6,6 +6,8 @@
 //! acknowledged commit is refused.
 
 mod directory;
+#[cfg(test)]
+mod disk_tests;
 mod record;
 mod tables;
 mod witness;

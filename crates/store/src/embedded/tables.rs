@@ -8,7 +8,7 @@
 //!
 //! redb keeps a checksum of every page in the page above it. A plain open trusts them; we ask for
 //! all to be verified each time, so that damage is found before it is read. No type of redb leaves
-//! this file, and the file refuses to know about watchers, witnesses and locks.
+//! this module, and the file refuses to know about watchers, witnesses and locks.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -69,7 +69,8 @@ impl Tables {
         Tables::create_on(backend, path, export)
     }
 
-    fn create_on(
+    /// The same on any kind of storage.
+    pub(super) fn create_on(
         backend: impl StorageBackend,
         path: &Path,
         export: &Export,
@@ -91,7 +92,8 @@ impl Tables {
         Tables::open_on(backend, path, directory)
     }
 
-    fn open_on(
+    /// The same on any kind of storage.
+    pub(super) fn open_on(
         backend: impl StorageBackend,
         path: &Path,
         directory: Option<Directory>,
