@@ -90,6 +90,16 @@ ids! {
     PortRangeListId;
     /// A region, e.g. `cn-hangzhou`; configuration decides which exist.
     RegionId;
+    /// A zone of a region, as a vSwitch names it.
+    ZoneId;
+    /// The router of a VPC, `vrt-…`.
+    RouterId;
+    /// The system route table of a VPC, `vtb-…`.
+    RouteTableId;
+    /// A resource group, as the caller named it; none is kept here.
+    ResourceGroupId;
+    /// An access key's id: who says to be asking.
+    AccessKeyId;
 }
 
 /// An account's number.

@@ -8,3 +8,47 @@ pub const PRIORITY_MIN: u8 = 1;
 pub const PRIORITY_MAX: u8 = 100;
 /// Most groups that one interface may be in, whatever the quota says (`spec.md` section 1).
 pub const GROUPS_PER_INTERFACE_MAX: usize = 16;
+/// Most tags of one resource.
+pub const TAGS_PER_RESOURCE_MAX: usize = 20;
+/// Longest key of a tag.
+pub const TAG_KEY_CHARACTERS_MAX: usize = 128;
+/// Longest value of a tag.
+pub const TAG_VALUE_CHARACTERS_MAX: usize = 128;
+/// Most rules that one call may authorize or revoke.
+pub const PERMISSIONS_PER_CALL_MAX: usize = 100;
+/// Most ids in one `Describe` filter.
+pub const IDS_PER_FILTER_MAX: usize = 100;
+/// Most IPv4 addresses of an interface beside its primary one.
+pub const SECONDARY_ADDRESSES_MAX: usize = 49;
+/// Most IPv6 addresses of an interface.
+pub const IPV6_ADDRESSES_MAX: usize = 10;
+/// How long a client token is remembered: 24 hours.
+pub const CLIENT_TOKEN_LIFE_MS: u64 = 24 * 60 * 60 * 1000;
+/// Most expired client tokens that one write removes, so that no write pays for many.
+pub const EXPIRED_TOKENS_PER_WRITE_MAX: usize = 16;
+/// `PageSize` where none is sent.
+pub const PAGE_SIZE_DEFAULT: u32 = 10;
+/// Largest `PageSize`.
+pub const PAGE_SIZE_MAX: u32 = 100;
+/// `MaxResults` of DescribeSecurityGroups and its like where only `NextToken` is sent.
+pub const MAX_RESULTS_DEFAULT: u32 = 10;
+/// Largest `MaxResults` of DescribeSecurityGroups.
+pub const MAX_RESULTS_MAX: u32 = 100;
+/// `MaxResults` of DescribeNetworkInterfaces and DescribeSecurityGroupAttribute where only `NextToken` is sent.
+pub const LONG_RESULTS_DEFAULT: u32 = 500;
+/// Largest `MaxResults` of DescribeNetworkInterfaces.
+pub const INTERFACE_RESULTS_MAX: u32 = 500;
+/// Largest `MaxResults` of DescribeSecurityGroupAttribute.
+pub const RULE_RESULTS_MAX: u32 = 1000;
+/// Shortest and longest prefix of a VPC's IPv4 block.
+pub const VPC_PREFIX_LENGTHS: core::ops::RangeInclusive<u8> = 8..=28;
+/// Shortest and longest prefix of a vSwitch's IPv4 block.
+pub const VSWITCH_PREFIX_LENGTHS: core::ops::RangeInclusive<u8> = 16..=29;
+/// Length of a VPC's IPv6 block.
+pub const VPC_IPV6_PREFIX_LENGTH: u8 = 56;
+/// Length of a vSwitch's IPv6 block.
+pub const VSWITCH_IPV6_PREFIX_LENGTH: u8 = 64;
+/// Most `UserCidr` of a VPC.
+pub const USER_CIDRS_MAX: usize = 3;
+/// Live flows of one interface.
+pub const FLOWS_PER_INTERFACE_DEFAULT: u32 = 16_384;

@@ -1,0 +1,136 @@
+//! What a host should enforce, and what it says it does: pure values between the state and the agent.
+//!
+//! Knows no kernel and no device beyond its name.
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::ids::{NetworkInterfaceId, SecurityGroupId, VpcId};
+use crate::limits::FLOWS_PER_INTERFACE_DEFAULT;
+use crate::net::Prefix;
+use crate::records::ConnectionTracking;
+use crate::resolve::{InterfacePolicy, interface_policy};
+use crate::state::State;
+use crate::text::DeviceName;
+
+/// Why an interface has no policy. It stays closed, or keeps its last good one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PolicyError {
+    /// The interface, or one of its groups, does not exist.
+    Dangling,
+}
+
+impl core::fmt::Display for PolicyError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Dangling => f.write_str("the interface or one of its groups does not exist"),
+        }
+    }
+}
+
+impl core::error::Error for PolicyError {}
+
+/// Idle times of an interface's flows (`spec.md` section 4), in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IdleTimes {
+    /// TCP, established.
+    pub tcp_established_s: u16,
+    /// TCP, not yet established.
+    pub tcp_unanswered_s: u16,
+    /// TCP, closed or reset.
+    pub tcp_closed_s: u16,
+    /// UDP.
+    pub udp_s: u16,
+    /// Every other protocol.
+    pub other_s: u16,
+}
+
+impl IdleTimes {
+    /// TCP that is not yet established idles out after this.
+    pub const TCP_UNANSWERED_S: u16 = 30;
+    /// Protocols other than TCP and UDP idle out after this.
+    pub const OTHER_S: u16 = 30;
+
+    /// These of the interface's own, the rest fixed.
+    pub fn new(tracking: ConnectionTracking) -> Self {
+        Self {
+            tcp_established_s: tracking.tcp_established_s(),
+            tcp_unanswered_s: Self::TCP_UNANSWERED_S,
+            tcp_closed_s: tracking.tcp_closed_s(),
+            udp_s: tracking.udp_s(),
+            other_s: Self::OTHER_S,
+        }
+    }
+}
+
+/// One interface that is tied to a device of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BoundInterface {
+    /// The interface.
+    pub interface: NetworkInterfaceId,
+    /// The device.
+    pub device: DeviceName,
+    /// What to enforce there.
+    pub policy: Result<InterfacePolicy, PolicyError>,
+    /// How long its flows may idle.
+    pub idle_times: IdleTimes,
+    /// How many live flows it may have.
+    pub flows_max: u32,
+}
+
+/// The addresses of one VPC's members: each prefix with the groups that its interface is in, sorted.
+pub type Members = BTreeMap<Prefix, Vec<SecurityGroupId>>;
+
+/// What a host should enforce, as of a revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Desired {
+    /// The store's revision that this is the state of.
+    pub revision: u64,
+    /// The bound interfaces, by id.
+    pub interfaces: Vec<BoundInterface>,
+    /// Members per VPC, only of groups that one of the policies refers to.
+    pub members: BTreeMap<VpcId, Members>,
+}
+
+/// What a host does enforce, after it has read it back from the kernel.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// The revision of the [`Desired`] that was carried out.
+    pub revision: u64,
+    /// Interfaces that do not have the policy of that revision, and why not.
+    pub failed: BTreeMap<NetworkInterfaceId, String>,
+    /// Interfaces that wait for something, such as a device that is not there, and for what.
+    pub pending: BTreeMap<NetworkInterfaceId, String>,
+}
+
+/// What the host should enforce when the state is this one, which the store numbers `revision`.
+pub fn desired(state: &State, revision: u64) -> Desired {
+    let world = state.world();
+    let mut referenced = BTreeSet::new();
+    let mut interfaces = Vec::new();
+    for binding in state.bindings() {
+        let policy = interface_policy(world, &binding.interface).ok_or(PolicyError::Dangling);
+        if let Ok(policy) = &policy {
+            referenced.extend(policy.referenced_groups());
+        }
+        let tracking =
+            state.interface(&binding.interface).and_then(|record| record.connection_tracking);
+        interfaces.push(BoundInterface {
+            interface: binding.interface.clone(),
+            device: binding.device.clone(),
+            policy,
+            idle_times: IdleTimes::new(tracking.unwrap_or(ConnectionTracking::DEFAULT)),
+            flows_max: FLOWS_PER_INTERFACE_DEFAULT,
+        });
+    }
+    let mut members: BTreeMap<VpcId, Members> = BTreeMap::new();
+    for group in &referenced {
+        for member in world.members(group) {
+            let vpc = members.entry(member.vpc.clone()).or_default();
+            for prefix in &member.addresses {
+                vpc.entry(*prefix).or_default().push(group.clone());
+            }
+        }
+    }
+    Desired { revision, interfaces, members }
+}

@@ -1,0 +1,282 @@
+//! The state machine: what there is, what a command would change, and how changes are taken in.
+//!
+//! [`State::apply`] decides and changes nothing; [`State::absorb`] changes and decides nothing. Whoever keeps the records puts
+//! the two together. Indexes here follow every change, so that no decision looks at more than it is about. One module per noun;
+//! each refuses what may not be, with the public API's codes.
+mod account;
+mod binding;
+mod describe;
+mod draw;
+mod group;
+mod index;
+mod interface;
+mod multimap;
+mod rules;
+mod spans;
+mod token;
+mod vpc;
+mod vswitch;
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::command::{Command, Context, Outcome, Written};
+use crate::error::ApiError;
+use crate::ids::{
+    AccessKeyId, AccountId, NetworkInterfaceId, SecurityGroupId, SecurityGroupRuleId, VSwitchId,
+    VpcId,
+};
+use crate::records::{
+    AccessKey, Account, Binding, Change, GroupRecord, InterfaceRecord, Record, RecordKey,
+    RuleRecord, TokenRecord, VSwitch, Vpc,
+};
+use crate::text::ClientToken;
+use crate::world::World;
+use index::Index;
+
+/// A group with its rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct GroupEntry {
+    record: GroupRecord,
+    rules: BTreeMap<SecurityGroupRuleId, Arc<RuleRecord>>,
+}
+
+/// Everything there is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct State {
+    world: World,
+    accounts: BTreeMap<AccountId, Account>,
+    access_keys: BTreeMap<AccessKeyId, AccessKey>,
+    vpcs: BTreeMap<VpcId, Vpc>,
+    vswitches: BTreeMap<VSwitchId, VSwitch>,
+    groups: BTreeMap<SecurityGroupId, GroupEntry>,
+    interfaces: BTreeMap<NetworkInterfaceId, InterfaceRecord>,
+    bindings: BTreeMap<NetworkInterfaceId, Binding>,
+    tokens: BTreeMap<(AccountId, ClientToken), TokenRecord>,
+    index: Index,
+}
+
+/// What is to be answered, and what is to change first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// The answer.
+    pub outcome: Outcome,
+    /// The changes, no record twice; none of a read.
+    pub changes: Vec<Change>,
+}
+
+impl Decision {
+    fn read(outcome: Outcome) -> Self {
+        Self { outcome, changes: Vec::new() }
+    }
+
+    fn write(written: Written, changes: Vec<Change>) -> Self {
+        Self { outcome: Outcome::Written(written), changes }
+    }
+
+    fn done(changes: Vec<Change>) -> Self {
+        Self::write(Written::Done, changes)
+    }
+}
+
+impl State {
+    /// A state without anything.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What the command would answer and change. Nothing has changed when it returns, and a refused command has no changes.
+    pub fn apply(
+        &self,
+        context: &mut Context<'_>,
+        command: &Command,
+    ) -> Result<Decision, ApiError> {
+        self.check_region(context)?;
+        let write = command.is_write();
+        let remembered = if write { self.recall(context)? } else { None };
+        let decision = match remembered {
+            Some(written) => Decision::write(written, Vec::new()),
+            None => {
+                let mut decision = self.decide(context, command)?;
+                if write {
+                    self.remember(context, &mut decision);
+                }
+                decision
+            }
+        };
+        if context.dry_run { Err(dry_run_passed()) } else { Ok(decision) }
+    }
+
+    fn decide(&self, context: &mut Context<'_>, command: &Command) -> Result<Decision, ApiError> {
+        match command {
+            Command::DescribeRegions => {
+                Ok(Decision::read(Outcome::Regions(context.settings.regions.clone())))
+            }
+            Command::CreateVpc(command) => self.create_vpc(context, command),
+            Command::DeleteVpc { vpc } => self.delete_vpc(context, vpc),
+            Command::DescribeVpcs(command) => self.describe_vpcs(context, command),
+            Command::CreateVSwitch(command) => self.create_vswitch(context, command),
+            Command::DeleteVSwitch { vswitch } => self.delete_vswitch(context, vswitch),
+            Command::DescribeVSwitches(command) => self.describe_vswitches(context, command),
+            Command::CreateSecurityGroup(command) => self.create_group(context, command),
+            Command::DeleteSecurityGroup { group } => self.delete_group(context, group),
+            Command::DescribeSecurityGroups(command) => self.describe_groups(context, command),
+            Command::DescribeSecurityGroupAttribute(command) => {
+                self.describe_group_attribute(context, command)
+            }
+            Command::ModifySecurityGroupPolicy { group, inner_access } => {
+                self.modify_group_policy(context, group, *inner_access)
+            }
+            Command::Authorize(command) => self.authorize(context, command),
+            Command::Revoke(command) => self.revoke(context, command),
+            Command::CreateNetworkInterface(command) => self.create_interface(context, command),
+            Command::DescribeNetworkInterfaces(command) => {
+                self.describe_interfaces(context, command)
+            }
+            Command::ModifyNetworkInterfaceAttribute(command) => {
+                self.modify_interface(context, command)
+            }
+            Command::DeleteNetworkInterface { interface } => {
+                self.delete_interface(context, interface)
+            }
+            Command::CreateRootAccount(command) => self.create_root_account(context, command),
+            Command::BindInterface { interface, device } => self.bind(context, interface, device),
+            Command::UnbindInterface { interface } => self.unbind(interface),
+            Command::DescribeBindings => {
+                Ok(Decision::read(Outcome::Bindings(self.bindings.values().cloned().collect())))
+            }
+        }
+    }
+
+    /// Takes a change in. Records that refer to one another come in the order of [`RecordKey`].
+    pub fn absorb(&mut self, change: Change) {
+        match change {
+            Change::Put(record) => self.put(record),
+            Change::Delete(key) => self.delete(&key),
+        }
+    }
+
+    fn put(&mut self, record: Record) {
+        match record {
+            Record::Account(record) => {
+                self.accounts.insert(record.id, record);
+            }
+            Record::AccessKey(record) => {
+                self.access_keys.insert(record.id.clone(), record);
+            }
+            Record::Vpc(record) => self.put_vpc(record),
+            Record::VSwitch(record) => self.put_vswitch(record),
+            Record::Group(record) => self.put_group(record),
+            Record::Rule(record) => self.put_rule(record),
+            Record::Interface(record) => self.put_interface(*record),
+            Record::Binding(record) => self.put_binding(record),
+            Record::Token(record) => self.put_token(record),
+        }
+    }
+
+    fn delete(&mut self, key: &RecordKey) {
+        match key {
+            RecordKey::Account(id) => {
+                self.accounts.remove(id);
+            }
+            RecordKey::AccessKey(id) => {
+                self.access_keys.remove(id);
+            }
+            RecordKey::Vpc(id) => self.remove_vpc(id),
+            RecordKey::VSwitch(id) => self.remove_vswitch(id),
+            RecordKey::Group(id) => self.remove_group(id),
+            RecordKey::Rule(group, id) => self.remove_rule(group, id),
+            RecordKey::Interface(id) => self.remove_interface(id),
+            RecordKey::Binding(id) => self.remove_binding(id),
+            RecordKey::Token(account, token) => self.remove_token(*account, token),
+        }
+    }
+
+    /// Everything there is, in an order in which it can be absorbed again.
+    pub fn records(&self) -> impl Iterator<Item = Record> + '_ {
+        let accounts = self.accounts.values().cloned().map(Record::Account);
+        let access_keys = self.access_keys.values().cloned().map(Record::AccessKey);
+        let vpcs = self.vpcs.values().cloned().map(Record::Vpc);
+        let vswitches = self.vswitches.values().cloned().map(Record::VSwitch);
+        let groups = self.groups.values().map(|entry| Record::Group(entry.record.clone()));
+        let rules =
+            self.groups.values().flat_map(|entry| entry.rules.values().cloned().map(Record::Rule));
+        let interfaces = self.interfaces.values().cloned().map(Box::new).map(Record::Interface);
+        let bindings = self.bindings.values().cloned().map(Record::Binding);
+        let tokens = self.tokens.values().cloned().map(Record::Token);
+        let networks = accounts.chain(access_keys).chain(vpcs).chain(vswitches);
+        networks.chain(groups).chain(rules).chain(interfaces).chain(bindings).chain(tokens)
+    }
+
+    /// What verdicts depend on.
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// The access key of this id.
+    pub fn access_key(&self, id: &AccessKeyId) -> Option<&AccessKey> {
+        self.access_keys.get(id)
+    }
+
+    /// The account of this id.
+    pub fn account(&self, id: AccountId) -> Option<&Account> {
+        self.accounts.get(&id)
+    }
+
+    /// The root account, once it is made.
+    pub fn root_account(&self) -> Option<&Account> {
+        self.accounts.values().find(|account| account.root)
+    }
+
+    /// The interface of this id.
+    pub fn interface(&self, id: &NetworkInterfaceId) -> Option<&InterfaceRecord> {
+        self.interfaces.get(id)
+    }
+
+    /// The group of this id.
+    pub fn group(&self, id: &SecurityGroupId) -> Option<&GroupRecord> {
+        self.groups.get(id).map(|entry| &entry.record)
+    }
+
+    /// The rule of this id in its group.
+    pub fn rule(
+        &self,
+        group: &SecurityGroupId,
+        id: &SecurityGroupRuleId,
+    ) -> Option<&Arc<RuleRecord>> {
+        self.groups.get(group)?.rules.get(id)
+    }
+
+    /// The binding of an interface.
+    pub fn binding(&self, interface: &NetworkInterfaceId) -> Option<&Binding> {
+        self.bindings.get(interface)
+    }
+
+    /// All bindings, by interface.
+    pub fn bindings(&self) -> impl Iterator<Item = &Binding> {
+        self.bindings.values()
+    }
+
+    fn check_region(&self, context: &Context<'_>) -> Result<(), ApiError> {
+        match &context.region {
+            Some(region) if !context.settings.regions.iter().any(|known| known.id == *region) => {
+                let known = context.settings.regions.iter().map(|known| known.id.as_str());
+                let known = known.collect::<Vec<_>>().join(", ");
+                Err(ApiError::not_found(
+                    "InvalidRegionId.NotFound",
+                    "The specified RegionId does not exist.",
+                )
+                .at("RegionId")
+                .help(alloc::format!("Regions here: {known}.")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn dry_run_passed() -> ApiError {
+    ApiError::invalid("DryRunOperation", "Request validation has been passed with DryRun flag set.")
+        .at("DryRun")
+}

@@ -1,0 +1,457 @@
+//! Rules of a group: authorized, revoked, counted, and never twice. A call happens whole or not at all.
+//!
+//! What one rule's fields say together is known by [`RuleSpec`]; here it meets the group, its network and its peers.
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::command::{Authorize, Context, Revoke, RevokedRules, RuleSpec};
+use crate::error::ApiError;
+use crate::ids::{AccountId, SecurityGroupId, SecurityGroupRuleId};
+use crate::limits::PERMISSIONS_PER_CALL_MAX;
+use crate::net::Family;
+use crate::records::{Change, NicType, PeerOwner, Record, RecordKey, RuleRecord};
+use crate::rule::{Direction, Peer, PortMatch, Rule};
+use crate::state::index::shift;
+use crate::state::{Decision, GroupEntry, State, draw};
+use crate::world::GroupType;
+
+/// The names of a peer's parameters and codes, by direction.
+struct PeerNames {
+    group: &'static str,
+    group_invalid: &'static str,
+    group_not_found: &'static str,
+    group_mismatch: &'static str,
+    owner: &'static str,
+    owner_conflict: &'static str,
+    prefix_list: &'static str,
+}
+
+const DEST: PeerNames = PeerNames {
+    group: "DestGroupId",
+    group_invalid: "InvalidParam.DestGroupId",
+    group_not_found: "InvalidDestGroupId.NotFound",
+    group_mismatch: "InvalidDestGroupId.Mismatch",
+    owner: "DestGroupOwnerAccount",
+    owner_conflict: "InvalidParam.DestGroupOwner",
+    prefix_list: "DestPrefixListId",
+};
+
+const SOURCE: PeerNames = PeerNames {
+    group: "SourceGroupId",
+    group_invalid: "InvalidParam.SourceGroupId",
+    group_not_found: "InvalidSourceGroupId.NotFound",
+    group_mismatch: "InvalidSourceGroupId.Mismatch",
+    owner: "SourceGroupOwnerAccount",
+    owner_conflict: "InvalidParam.SourceGroupOwner",
+    prefix_list: "SourcePrefixListId",
+};
+
+fn names(direction: Direction) -> &'static PeerNames {
+    match direction {
+        Direction::Egress => &DEST,
+        Direction::Ingress => &SOURCE,
+    }
+}
+
+/// A rule that may be added, before it has an id.
+struct Draft<'a> {
+    spec: &'a RuleSpec,
+    nic_type: NicType,
+    peer_owner: Option<PeerOwner>,
+}
+
+impl Draft<'_> {
+    fn is(&self, record: &RuleRecord) -> bool {
+        same_content(self.spec, self.nic_type, record)
+    }
+
+    fn is_as(&self, other: &Draft<'_>) -> bool {
+        let (one, two) = (self.spec, other.spec);
+        self.nic_type == other.nic_type
+            && (&one.protocol, &one.ports, &one.source_ports, &one.peer)
+                == (&two.protocol, &two.ports, &two.source_ports, &two.peer)
+            && (one.direction, one.local, one.policy, one.priority)
+                == (two.direction, two.local, two.policy, two.priority)
+    }
+}
+
+/// Everything but the description, the peer's owner, the id and the time makes a rule what it is. CIDRs are compared as written
+/// (`10.0.0.1` and `10.0.0.1/32` are two rules), because clients look for what they wrote.
+fn same_content(spec: &RuleSpec, nic_type: NicType, record: &RuleRecord) -> bool {
+    let rule = &record.rule;
+    nic_type == record.nic_type
+        && (&spec.protocol, &spec.ports, &spec.source_ports, &spec.peer)
+            == (&rule.protocol, &rule.ports, &rule.source_ports, &rule.peer)
+        && (spec.direction, spec.local, spec.policy, spec.priority)
+            == (rule.direction, rule.local, rule.policy, rule.priority)
+}
+
+/// `NicType` where a rule of a classic group does not say.
+const CLASSIC_NIC_TYPE_DEFAULT: NicType = NicType::Internet;
+
+fn nic_type_of(group: &GroupEntry, spec: &RuleSpec) -> NicType {
+    match group.record.vpc {
+        Some(_) => NicType::Intranet,
+        None => spec.nic_type.unwrap_or(CLASSIC_NIC_TYPE_DEFAULT),
+    }
+}
+
+impl State {
+    pub(super) fn authorize(
+        &self,
+        context: &mut Context<'_>,
+        command: &Authorize,
+    ) -> Result<Decision, ApiError> {
+        let group = self.own_group(context, &command.group)?;
+        check_count(command.rules.len(), command.direction, &command.rules)?;
+        if command.rules.is_empty() {
+            return Err(ApiError::missing("Permissions"));
+        }
+        let drafts: Vec<Draft<'_>> = command
+            .rules
+            .iter()
+            .map(|spec| self.draft(context, group, spec))
+            .collect::<Result<_, _>>()?;
+        let mut rest = drafts.as_slice();
+        while let Some((first, others)) = rest.split_first() {
+            if others.iter().any(|other| first.is_as(other)) {
+                return Err(ApiError::invalid(
+                    "InvalidParam.DuplicatePermissions",
+                    "The specified Permissions hold the same rule twice.",
+                )
+                .at("Permissions"));
+            }
+            rest = others;
+        }
+        let new = drafts.iter().filter(|draft| !group.rules.values().any(|old| draft.is(old)));
+        let new: Vec<&Draft<'_>> = new.collect();
+        self.check_rule_quota(context, group, new.len())?;
+        let mut ids: Vec<SecurityGroupRuleId> = Vec::new();
+        let mut changes = Vec::new();
+        for draft in new {
+            let id = draw::id(context.dice, "sgr-", |id| {
+                group.rules.contains_key(id) || ids.contains(id)
+            })?;
+            ids.push(id.clone());
+            changes.push(Change::Put(Record::Rule(Arc::new(RuleRecord {
+                group: command.group.clone(),
+                rule: Arc::new(rule_of(draft.spec, id)),
+                nic_type: draft.nic_type,
+                peer_owner: draft.peer_owner.clone(),
+                description: draft.spec.description.clone(),
+                created_ms: context.now_ms,
+            }))));
+        }
+        Ok(Decision::done(changes))
+    }
+
+    fn check_rule_quota(
+        &self,
+        context: &Context<'_>,
+        group: &GroupEntry,
+        more: usize,
+    ) -> Result<(), ApiError> {
+        let exceeded = |what: &str, quota: usize| {
+            let message = alloc::format!("The limit of {quota} rules of {what} would be exceeded.");
+            Err(ApiError::forbidden("AuthorizationLimitExceed", message).at("SecurityGroupId"))
+        };
+        if more == 0 {
+            return Ok(());
+        }
+        let quotas = &context.settings.quotas;
+        if group.rules.len() + more > quotas.rules_per_group {
+            return exceeded("one security group", quotas.rules_per_group);
+        }
+        let id = &group.record.id;
+        let mut sums = self.index.combinations.get(id).map(|groups| self.rule_sum(groups));
+        if sums.any(|sum| sum + more > quotas.rules_per_interface) {
+            return exceeded("all security groups of one interface", quotas.rules_per_interface);
+        }
+        Ok(())
+    }
+
+    /// The rules of these groups in sum.
+    pub(super) fn rule_sum(&self, groups: &[SecurityGroupId]) -> usize {
+        groups.iter().filter_map(|id| self.groups.get(id)).map(|entry| entry.rules.len()).sum()
+    }
+
+    fn draft<'a>(
+        &self,
+        context: &Context<'_>,
+        group: &GroupEntry,
+        spec: &'a RuleSpec,
+    ) -> Result<Draft<'a>, ApiError> {
+        let nic_type = nic_type_of(group, spec);
+        if group.record.vpc.is_none() {
+            check_classic(spec, nic_type)?;
+        }
+        if let PortMatch::List(list) = &spec.ports
+            && self.world.port_range_list(list).is_none()
+        {
+            return Err(ApiError::not_found(
+                "InvalidPortRangeListId.NotFound",
+                "The specified PortRangeListId does not exist.",
+            )
+            .at("PortRangeListId"));
+        }
+        let peer_owner = match &spec.peer {
+            Peer::Cidr(_) => None,
+            Peer::Group(peer) => self.check_peer_group(context, group, spec, peer)?,
+            Peer::PrefixList(list) => {
+                let names = names(spec.direction);
+                let list = self.world.prefix_list(list).ok_or_else(|| {
+                    ApiError::not_found(
+                        "InvalidPrefixListId.NotFound",
+                        "The specified prefix list does not exist.",
+                    )
+                    .at(names.prefix_list)
+                })?;
+                check_list_family(spec, list.family, names)?;
+                None
+            }
+        };
+        Ok(Draft { spec, nic_type, peer_owner })
+    }
+
+    /// Whether the group may name this peer; the peer's owner, where it is another account.
+    fn check_peer_group(
+        &self,
+        context: &Context<'_>,
+        group: &GroupEntry,
+        spec: &RuleSpec,
+        peer: &SecurityGroupId,
+    ) -> Result<Option<PeerOwner>, ApiError> {
+        let names = names(spec.direction);
+        let not_found = || {
+            let message = alloc::format!("The specified {} does not exist.", names.group);
+            ApiError::not_found(names.group_not_found, message).at(names.group)
+        };
+        let enterprise = |message: &'static str| {
+            Err(ApiError::invalid(names.group_invalid, message).at(names.group))
+        };
+        if group.record.group_type == GroupType::Enterprise {
+            return enterprise("An enterprise security group cannot have a group as peer.");
+        }
+        let owner = self.claimed_owner(context, spec, names)?.ok_or_else(not_found)?;
+        if *peer == group.record.id {
+            return Err(ApiError::forbidden(
+                "InvalidSecurityGroup.IsSame",
+                "The specified security group and its peer are the same.",
+            )
+            .at(names.group)
+            .help("Members of one group reach each other by its InnerAccessPolicy."));
+        }
+        let found = self.groups.get(peer).filter(|entry| entry.record.owner == owner);
+        let found = found.ok_or_else(not_found)?;
+        let foreign = owner != context.caller;
+        let same_network =
+            found.record.vpc == group.record.vpc && found.record.region == group.record.region;
+        if !same_network {
+            if foreign {
+                return Err(not_found());
+            }
+            return Err(ApiError::invalid(
+                names.group_mismatch,
+                "The specified security group and its peer are not in the same VPC.",
+            )
+            .at(names.group));
+        }
+        if found.record.group_type == GroupType::Enterprise {
+            return enterprise("An enterprise security group cannot be a peer.");
+        }
+        let text = spec.peer_owner_account.clone();
+        Ok(foreign.then_some(PeerOwner { account: owner, text }))
+    }
+
+    /// The account that is said to own the peer group: the caller unless said otherwise; `None`: there is no such account.
+    fn claimed_owner(
+        &self,
+        context: &Context<'_>,
+        spec: &RuleSpec,
+        names: &PeerNames,
+    ) -> Result<Option<AccountId>, ApiError> {
+        let by_id = spec.peer_owner_id.map(|id| self.accounts.get(&id).map(|account| account.id));
+        let by_name = spec.peer_owner_account.as_deref().map(|text| self.account_called(text));
+        match (by_id, by_name) {
+            (None, None) => Ok(Some(context.caller)),
+            (Some(one), None) | (None, Some(one)) => Ok(one),
+            (Some(Some(one)), Some(Some(other))) if one == other => Ok(Some(one)),
+            (Some(_), Some(_)) => Err(ApiError::invalid(
+                names.owner_conflict,
+                "The specified owner id and owner account are not the same account.",
+            )
+            .at(names.owner)
+            .help("Send only the owner id.")),
+        }
+    }
+
+    /// The account of this name or number.
+    fn account_called(&self, text: &str) -> Option<AccountId> {
+        let number = text.parse().ok().map(AccountId);
+        let by_number = number.and_then(|id| self.accounts.get(&id));
+        by_number
+            .or_else(|| self.accounts.values().find(|account| account.name.as_str() == text))
+            .map(|account| account.id)
+    }
+
+    pub(super) fn revoke(
+        &self,
+        context: &Context<'_>,
+        command: &Revoke,
+    ) -> Result<Decision, ApiError> {
+        let group = self.own_group(context, &command.group)?;
+        let mut revoked = match &command.rules {
+            RevokedRules::Content(specs) => {
+                check_count(specs.len(), command.direction, specs)?;
+                self.find_by_content(group, specs)
+            }
+            RevokedRules::Ids(ids) => {
+                check_count(ids.len(), command.direction, &[])?;
+                find_by_id(group, command.direction, ids)?
+            }
+        };
+        revoked.sort_unstable();
+        revoked.dedup();
+        let keys = revoked.into_iter().map(|id| RecordKey::Rule(command.group.clone(), id));
+        Ok(Decision::done(keys.map(Change::Delete).collect()))
+    }
+
+    /// A content that no rule has names nothing: revoking it is a success.
+    fn find_by_content(&self, group: &GroupEntry, specs: &[RuleSpec]) -> Vec<SecurityGroupRuleId> {
+        let find = |spec: &RuleSpec| {
+            let nic_type = nic_type_of(group, spec);
+            let found = group.rules.values().find(|record| same_content(spec, nic_type, record));
+            found.map(|record| record.rule.id.clone())
+        };
+        specs.iter().filter_map(find).collect()
+    }
+
+    pub(super) fn put_rule(&mut self, record: Arc<RuleRecord>) {
+        self.remove_rule(&record.group, &record.rule.id);
+        let Some(entry) = self.groups.get_mut(&record.group) else { return };
+        if let Peer::Group(peer) = &record.rule.peer {
+            self.index.references.add(peer, &record.group);
+            shift(&mut self.index.group_rules_of_group, &record.group, 1, 0);
+        }
+        self.world.put_rule(&record.group, record.rule.clone());
+        entry.rules.insert(record.rule.id.clone(), record);
+    }
+
+    pub(super) fn remove_rule(&mut self, group: &SecurityGroupId, id: &SecurityGroupRuleId) {
+        let Some(entry) = self.groups.get_mut(group) else { return };
+        let Some(old) = entry.rules.remove(id) else { return };
+        if let Peer::Group(peer) = &old.rule.peer {
+            self.index.references.subtract(peer, group);
+            shift(&mut self.index.group_rules_of_group, group, 0, 1);
+        }
+        self.world.remove_rule(group, id);
+    }
+}
+
+fn rule_of(spec: &RuleSpec, id: SecurityGroupRuleId) -> Rule {
+    Rule {
+        id,
+        direction: spec.direction,
+        protocol: spec.protocol,
+        ports: spec.ports.clone(),
+        source_ports: spec.source_ports,
+        peer: spec.peer.clone(),
+        local: spec.local,
+        policy: spec.policy,
+        priority: spec.priority,
+    }
+}
+
+fn check_count(count: usize, direction: Direction, specs: &[RuleSpec]) -> Result<(), ApiError> {
+    if count > PERMISSIONS_PER_CALL_MAX {
+        let message = alloc::format!("A call may name at most {PERMISSIONS_PER_CALL_MAX} rules.");
+        return Err(ApiError::invalid("InvalidParam.Permissions", message).at("Permissions"));
+    }
+    if specs.iter().any(|spec| spec.direction != direction) {
+        let message = "A rule of the other direction cannot be part of this call.";
+        return Err(ApiError::invalid("InvalidParam.Permissions", message).at("Permissions"));
+    }
+    Ok(())
+}
+
+fn find_by_id(
+    group: &GroupEntry,
+    direction: Direction,
+    ids: &[SecurityGroupRuleId],
+) -> Result<Vec<SecurityGroupRuleId>, ApiError> {
+    let there = |id: &&SecurityGroupRuleId| {
+        group.rules.get(*id).is_some_and(|record| record.rule.direction == direction)
+    };
+    match ids.iter().find(|id| !there(id)) {
+        None => Ok(ids.to_vec()),
+        Some(id) => {
+            let message = alloc::format!(
+                "The specified SecurityGroupRuleId `{id}` does not exist among the {} rules.",
+                direction.name()
+            );
+            Err(ApiError::invalid("InvalidSecurityGroupRule.RuleNotExist", message)
+                .at("SecurityGroupRuleId"))
+        }
+    }
+}
+
+/// A classic group has no IPv6 and no lists, and reaches groups by its intranet only.
+fn check_classic(spec: &RuleSpec, nic_type: NicType) -> Result<(), ApiError> {
+    let names = names(spec.direction);
+    let peer = match &spec.peer {
+        Peer::Cidr(cidr) => Some(*cidr),
+        Peer::Group(_) if nic_type != NicType::Intranet => {
+            return Err(ApiError::forbidden(
+                names.group_mismatch,
+                "The specified NicType is required or must be intranet.",
+            )
+            .at("NicType"));
+        }
+        Peer::Group(_) => None,
+        Peer::PrefixList(_) => {
+            return Err(ApiError::invalid(
+                "NotSupported.ClassicNetworkPrefixList",
+                "The prefix list is not supported for a classic security group.",
+            )
+            .at(names.prefix_list));
+        }
+    };
+    if matches!(spec.ports, PortMatch::List(_)) {
+        return Err(ApiError::invalid(
+            "NotSupported.ClassicNetworkPortRangeList",
+            "The port range list is not supported for a classic security group.",
+        )
+        .at("PortRangeListId"));
+    }
+    let (peer_place, local_place) = match spec.direction {
+        Direction::Egress => ("Ipv6DestCidrIp", "Ipv6SourceCidrIp"),
+        Direction::Ingress => ("Ipv6SourceCidrIp", "Ipv6DestCidrIp"),
+    };
+    for (cidr, place) in [(peer, peer_place), (spec.local, local_place)] {
+        if cidr.is_some_and(|cidr| cidr.family() == Family::V6) {
+            let message = alloc::format!("{place} is only supported for VPC security groups.");
+            return Err(
+                ApiError::invalid(alloc::format!("InvalidParam.{place}"), message).at(place)
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The entries of a list and the rest of the rule must be able to meet in one packet.
+fn check_list_family(spec: &RuleSpec, family: Family, names: &PeerNames) -> Result<(), ApiError> {
+    let fits = spec.local.is_none_or(|local| local.family() == family)
+        && match (spec.protocol, family) {
+            (crate::net::Protocol::ICMP, Family::V6) => false,
+            (crate::net::Protocol::ICMPV6, Family::V4) => false,
+            (_, Family::V4 | Family::V6) => true,
+        };
+    if fits {
+        return Ok(());
+    }
+    Err(ApiError::invalid(
+        "InvalidParam.PrefixListAddressFamilyMismatch",
+        "The address family of the specified prefix list does not match the rule.",
+    )
+    .at(names.prefix_list))
+}

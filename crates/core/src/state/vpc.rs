@@ -1,0 +1,224 @@
+//! VPCs: the space in which addresses are unique, its IPv4 block, and its IPv6 block where it has one.
+use alloc::vec;
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::command::{Context, CreateVpc, DescribeVpcs, Outcome, VpcIpv6, VpcRow, Written};
+use crate::error::ApiError;
+use crate::ids::VpcId;
+use crate::limits::{USER_CIDRS_MAX, VPC_IPV6_PREFIX_LENGTH, VPC_PREFIX_LENGTHS};
+use crate::net::{Cidr, Family, Prefix};
+use crate::records::{Change, Record, RecordKey, Vpc};
+use crate::state::account::{region_of, sees};
+use crate::state::describe::{Descending, in_sight, part};
+use crate::state::{Decision, State, draw};
+
+/// 172.16.0.0/12: `CidrBlock` where none is sent.
+const CIDR_DEFAULT: (Ipv4Addr, u8) = (Ipv4Addr::new(172, 16, 0, 0), 12);
+/// Blocks that no VPC may touch: this host, shared, loopback, link-local, multicast and beyond.
+const CIDRS_FORBIDDEN: [(Ipv4Addr, u8); 5] = [
+    (Ipv4Addr::new(0, 0, 0, 0), 8),
+    (Ipv4Addr::new(100, 64, 0, 0), 10),
+    (Ipv4Addr::new(127, 0, 0, 0), 8),
+    (Ipv4Addr::new(169, 254, 0, 0), 16),
+    (Ipv4Addr::new(224, 0, 0, 0), 3),
+];
+/// Blocks in which an IPv6 block may lie: global unicast and unique local.
+const IPV6_ALLOWED: [(Ipv6Addr, u8); 2] = [
+    (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3),
+    (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7),
+];
+
+/// Whether two prefixes share an address.
+pub(super) fn overlap(one: Prefix, other: Prefix) -> bool {
+    one.contains(other.address()) || other.contains(one.address())
+}
+
+/// Whether all of `inner` is in `outer`.
+pub(super) fn encloses(outer: Prefix, inner: Prefix) -> bool {
+    outer.length() <= inner.length() && outer.contains(inner.address())
+}
+
+/// The block that a CIDR writes out: with its length and without host bits.
+pub(super) fn block(cidr: Cidr, family: Family) -> Option<Prefix> {
+    let prefix = cidr.prefix();
+    (cidr.family() == family && Cidr::from(prefix) == cidr).then_some(prefix)
+}
+
+/// The refusal of an IPv4 block.
+pub(super) fn bad_cidr(help: &'static str) -> ApiError {
+    ApiError::invalid("InvalidCidrBlock.Malformed", "The specified CidrBlock is not valid.")
+        .at("CidrBlock")
+        .help(help)
+}
+
+/// Unknown to an action of the Vpc product.
+pub(super) fn vpc_not_found() -> ApiError {
+    ApiError::not_found("InvalidVpcID.NotFound", "The specified VPC does not exist.").at("VpcId")
+}
+
+impl State {
+    /// The VPC, if the caller may see it.
+    pub(super) fn own_vpc(&self, context: &Context<'_>, id: &VpcId) -> Option<&Vpc> {
+        self.vpcs.get(id).filter(|vpc| sees(context, vpc.owner, &vpc.region))
+    }
+
+    pub(super) fn create_vpc(
+        &self,
+        context: &mut Context<'_>,
+        command: &CreateVpc,
+    ) -> Result<Decision, ApiError> {
+        let region = region_of(context)?;
+        let cidr = vpc_cidr(command.cidr)?;
+        if command.user_cidrs.len() > USER_CIDRS_MAX {
+            let help = alloc::format!("At most {USER_CIDRS_MAX} are allowed.");
+            return Err(ApiError::invalid(
+                "InvalidUserCidr.Malformed",
+                "The specified UserCidr is not valid.",
+            )
+            .at("UserCidr")
+            .help(help));
+        }
+        let owned = self.index.vpcs.count(&(context.caller, region.clone()));
+        if owned >= context.settings.quotas.vpcs_per_region {
+            return Err(ApiError::forbidden(
+                "QuotaExceeded.Vpc",
+                "The number of VPCs in the region has reached its quota.",
+            ));
+        }
+        let ipv6_cidr = match &command.ipv6 {
+            VpcIpv6::Disabled => None,
+            VpcIpv6::Assigned => Some(draw::ipv6_block(context.dice, |drawn| {
+                self.vpcs.values().any(|vpc| vpc.ipv6_cidr == Some(*drawn))
+            })?),
+            VpcIpv6::Given(cidr) => Some(vpc_ipv6_cidr(*cidr)?),
+        };
+        let vpc = Vpc {
+            id: draw::id(context.dice, "vpc-", |id| self.vpcs.contains_key(id))?,
+            owner: context.caller,
+            region,
+            name: command.name.clone(),
+            description: command.description.clone(),
+            cidr,
+            ipv6_cidr,
+            user_cidrs: command.user_cidrs.clone(),
+            router: draw::id(context.dice, "vrt-", |id| {
+                self.vpcs.values().any(|vpc| vpc.router == *id)
+            })?,
+            route_table: draw::id(context.dice, "vtb-", |id| {
+                self.vpcs.values().any(|vpc| vpc.route_table == *id)
+            })?,
+            resource_group: command.resource_group.clone(),
+            tags: command.tags.clone(),
+            created_ms: context.now_ms,
+        };
+        let written = Written::Vpc {
+            vpc: vpc.id.clone(),
+            router: vpc.router.clone(),
+            route_table: vpc.route_table.clone(),
+            resource_group: vpc.resource_group.clone(),
+        };
+        Ok(Decision::write(written, vec![Change::Put(Record::Vpc(vpc))]))
+    }
+
+    pub(super) fn delete_vpc(
+        &self,
+        context: &Context<'_>,
+        id: &VpcId,
+    ) -> Result<Decision, ApiError> {
+        let vpc = self.own_vpc(context, id).ok_or_else(vpc_not_found)?;
+        let in_use = |code: &'static str, what: &str| {
+            let message = alloc::format!("The specified VPC still has {what}.");
+            Err(ApiError::forbidden(code, message).at("VpcId").help("Delete these first."))
+        };
+        if self.index.vswitches_of_vpc.count(&vpc.id) > 0 {
+            return in_use("DependencyViolation.VSwitch", "vSwitches");
+        }
+        if self.index.groups_of_vpc.count(&vpc.id) > 0 {
+            return in_use("DependencyViolation.SecurityGroup", "security groups");
+        }
+        Ok(Decision::done(vec![Change::Delete(RecordKey::Vpc(vpc.id.clone()))]))
+    }
+
+    pub(super) fn describe_vpcs(
+        &self,
+        context: &Context<'_>,
+        command: &DescribeVpcs,
+    ) -> Result<Decision, ApiError> {
+        let candidates: Vec<&VpcId> = if command.vpcs.is_empty() {
+            in_sight(&self.index.vpcs, context)
+        } else {
+            command.vpcs.iter().collect()
+        };
+        let keys = candidates
+            .into_iter()
+            .filter_map(|id| self.own_vpc(context, id))
+            .filter(|vpc| {
+                command.name.as_ref().is_none_or(|name| vpc.name.as_ref() == Some(name))
+                    && command.is_default != Some(true)
+                    && (command.resource_group.is_none()
+                        || vpc.resource_group == command.resource_group)
+                    && vpc.tags.meet(&command.tags)
+            })
+            .map(|vpc| Descending(vpc.id.clone()))
+            .collect();
+        let page = part(keys, &command.paging)?.rows(|key| {
+            let vpc = self.vpcs.get(&key.0)?.clone();
+            let vswitches = self.index.vswitches_of_vpc.get(&key.0).cloned().collect();
+            Some(VpcRow { vpc, vswitches })
+        });
+        Ok(Decision::read(Outcome::Vpcs(page)))
+    }
+
+    pub(super) fn put_vpc(&mut self, record: Vpc) {
+        self.remove_vpc(&record.id);
+        self.index.vpcs.insert((record.owner, record.region.clone()), record.id.clone());
+        self.vpcs.insert(record.id.clone(), record);
+    }
+
+    pub(super) fn remove_vpc(&mut self, id: &VpcId) {
+        if let Some(old) = self.vpcs.remove(id) {
+            self.index.vpcs.remove(&(old.owner, old.region), id);
+        }
+    }
+}
+
+fn vpc_cidr(cidr: Option<Cidr>) -> Result<Prefix, ApiError> {
+    let Some(cidr) = cidr else {
+        let (address, length) = CIDR_DEFAULT;
+        return Prefix::new(IpAddr::V4(address), length).ok_or_else(|| bad_cidr(""));
+    };
+    let prefix = block(cidr, Family::V4).ok_or_else(|| {
+        bad_cidr("Send an IPv4 block with its length and without host bits, such as 10.0.0.0/16.")
+    })?;
+    if !VPC_PREFIX_LENGTHS.contains(&prefix.length()) {
+        return Err(bad_cidr("The length must be from 8 to 28."));
+    }
+    let forbidden = CIDRS_FORBIDDEN
+        .iter()
+        .filter_map(|(address, length)| Prefix::new(IpAddr::V4(*address), *length))
+        .any(|forbidden| overlap(forbidden, prefix));
+    if forbidden {
+        return Err(bad_cidr("The block touches addresses that are reserved."));
+    }
+    Ok(prefix)
+}
+
+fn vpc_ipv6_cidr(cidr: Cidr) -> Result<Prefix, ApiError> {
+    let allowed = |prefix: &Prefix| {
+        IPV6_ALLOWED
+            .iter()
+            .filter_map(|(address, length)| Prefix::new(IpAddr::V6(*address), *length))
+            .any(|allowed| encloses(allowed, *prefix))
+    };
+    block(cidr, Family::V6)
+        .filter(|prefix| prefix.length() == VPC_IPV6_PREFIX_LENGTH && allowed(prefix))
+        .ok_or_else(|| {
+            ApiError::invalid(
+                "InvalidIpv6CidrBlock.Malformed",
+                "The specified Ipv6CidrBlock is not valid.",
+            )
+            .at("Ipv6CidrBlock")
+            .help("Send a /56 of unicast addresses without host bits.")
+        })
+}
