@@ -4,7 +4,8 @@
 //! and who asks are none of its business.
 //!
 //! Read in this order: [`contract`] (the [`Store`] trait and its nouns), [`error`], [`limits`],
-//! [`Memory`] (the shortest engine), [`Watch`], [`Embedded`] (the engine on disk), [`export`](export()).
+//! [`Memory`] (the shortest engine), [`Watch`], [`Embedded`] (the engine on disk),
+//! [`export`](export()).
 //!
 //! ```
 //! use portcullis_store::{Guard, Limits, Memory, Operation, Store};

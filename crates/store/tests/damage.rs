@@ -241,12 +241,8 @@ fn an_older_copy_of_the_store_is_refused() {
     fs::copy(&copy, directory.path().join(STORE)).unwrap();
     let error = Embedded::open(directory.path(), Limits::default()).err().unwrap();
     let place = directory.path().join(STORE).display().to_string();
-    assert_eq!(
-        error.to_string(),
-        format!(
-            "the store is damaged at {place}: it ends at revision 1, but revision 2 was acknowledged"
-        ),
-    );
+    let detail = "it ends at revision 1, but revision 2 was acknowledged";
+    assert_eq!(error.to_string(), format!("the store is damaged at {place}: {detail}"));
     assert_eq!(
         error.help(),
         "keep a copy of the directory, check the disk, and restore the newest export",

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use redb::StorageBackend;
+use redb::{StorageBackend, TableDefinition};
 
 use super::{Embedded, Tables};
 use crate::contract::{Operation, Revision, Store};
@@ -269,4 +269,24 @@ fn a_failed_write_names_what_and_where_and_why() {
     assert_eq!(source.to_string(), "cannot write `disk`");
     assert!(source.source().is_some());
     assert_eq!(error.help(), "open the store again and look whether the transaction is there");
+}
+
+#[test]
+fn a_store_of_another_format_is_refused() {
+    const HEAD: TableDefinition<'_, u8, (u32, u64, u64)> = TableDefinition::new("head");
+    for (row, code) in [((2, 5, 0), "UnknownFormat"), ((1, 5, 6), "Corrupt")] {
+        let disk = fresh();
+        let database = redb::Builder::new().create_with_backend(disk.clone()).unwrap();
+        let transaction = database.begin_write().unwrap();
+        transaction.open_table(HEAD).unwrap().insert(0, row).unwrap();
+        transaction.commit().unwrap();
+        drop(database);
+        let tables = Tables::open_on(disk, Path::new("disk"), None).unwrap();
+        let error = tables.head().err().unwrap();
+        assert_eq!(error.code(), code);
+        if code == "UnknownFormat" {
+            assert_eq!(error.to_string(), "`disk` has format 2, this program reads format 1");
+            assert!(error.help().starts_with("use the version of the program that wrote it"));
+        }
+    }
 }
