@@ -5,6 +5,7 @@ use crate::tally::Tally;
 use crate::{Outcome, datapath, deny, run, tidy};
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Instant;
 
 /// Set for the tests when a suite that cannot run has to fail.
 const REQUIRE_ALL: &str = "PORTCULLIS_REQUIRE_ALL";
@@ -33,8 +34,10 @@ pub(crate) fn test(arguments: &[String]) -> Outcome<()> {
     let mut not_run = BTreeSet::new();
     for (name, check) in CHECKS {
         run::headline(name);
+        let start = Instant::now();
         let outcome = check();
         tally.check(outcome.is_ok());
+        eprintln!("{name}: {} s", start.elapsed().as_secs());
         if let Err(message) = outcome {
             eprintln!("{name}: {message}");
             complaints.push(format!("{name}: {message}"));
@@ -56,9 +59,11 @@ pub(crate) fn test(arguments: &[String]) -> Outcome<()> {
         }
     }
     run::headline("tests");
+    let start = Instant::now();
     if let Err(message) = cargo_test(require_all, &mut tally, &mut not_run) {
         complaints.push(message);
     }
+    eprintln!("tests: {} s", start.elapsed().as_secs());
     close(&tally, &complaints, &not_run)
 }
 

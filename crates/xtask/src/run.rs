@@ -85,7 +85,9 @@ pub(crate) fn target_directory() -> Outcome<PathBuf> {
 
 /// The command as one would type it.
 pub(crate) fn shown(command: &Command) -> String {
-    let mut text = command.get_program().to_string_lossy().into_owned();
+    let program = Path::new(command.get_program());
+    let name = program.file_name().unwrap_or(program.as_os_str());
+    let mut text = name.to_string_lossy().into_owned();
     for argument in command.get_args() {
         text.push(' ');
         text.push_str(&argument.to_string_lossy());
