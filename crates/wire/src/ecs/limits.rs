@@ -21,13 +21,11 @@ pub const TIMESTAMP_WINDOW_MS: u64 = 15 * 60 * 1000;
 pub const NONCE_BYTES_MAX: usize = 128;
 /// Longest access key id, in bytes.
 pub const ACCESS_KEY_ID_BYTES_MAX: usize = 128;
-/// Longest client token, in ASCII characters.
-pub const CLIENT_TOKEN_LENGTH_MAX: usize = 64;
-/// Most `Permissions` of one call.
-pub const PERMISSIONS_MAX: usize = 100;
-/// Most rule ids of one revocation.
-pub const RULE_IDS_MAX: usize = 100;
 /// Longest wait for enforcement that a call may ask for, in milliseconds.
 pub const WAIT_TIMEOUT_MS_MAX: u64 = 600_000;
 /// The wait for enforcement where the call names none, in milliseconds.
 pub const WAIT_TIMEOUT_MS_DEFAULT: u64 = 10_000;
+/// Most tags that one call may name; how many a thing may have is the state's bound.
+pub const TAGS_PER_CALL_MAX: usize = 100;
+/// Most groups that one call may name for an interface; how many it may be in is a quota.
+pub const INTERFACE_GROUPS_NAMED_MAX: usize = 64;

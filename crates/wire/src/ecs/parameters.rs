@@ -14,6 +14,18 @@ pub struct Parameters {
 }
 
 impl Parameters {
+    /// What one JSON text in `name` holds, by full dotted names: an object or a list of objects.
+    pub fn of_json(name: &str, text: &str) -> Result<Self, Refusal> {
+        let mut unpacked = Self::default();
+        let json = Json::read(text.as_bytes(), name)?;
+        json.flatten(name, &mut |name, value| unpacked.put(name, value))?;
+        if unpacked.is_present(name) {
+            let message = format!("`{name}` is neither a JSON object nor a list of objects");
+            return Err(code::JSON.refuse(message).at(name));
+        }
+        Ok(unpacked)
+    }
+
     /// Adds a pair; the same name with another value is a conflict.
     pub fn put(&mut self, name: String, value: &str) -> Result<(), Refusal> {
         check_length(&name, value)?;
@@ -63,17 +75,7 @@ impl Parameters {
     /// The structures of `Name.N.Key`, or those of one JSON text in `Name`, with their numbers.
     pub fn structures(&self, name: &str) -> Result<Vec<(usize, Parameters)>, Refusal> {
         if let Some(text) = self.get(name) {
-            let mut unpacked = Self::default();
-            let json = Json::read(text.as_bytes(), name)?;
-            let list = match json {
-                Json::Object(_) => Json::List(vec![json]),
-                Json::Null | Json::Text(_) | Json::List(_) => json,
-            };
-            list.flatten(name, &mut |name, value| unpacked.put(name, value))?;
-            if unpacked.is_present(name) {
-                let message = format!("`{name}` is neither a JSON list of objects nor an object");
-                return Err(code::JSON.refuse(message).at(name));
-            }
+            let unpacked = Self::of_json(name, text)?;
             return unpacked.structures(name);
         }
         let mut items: BTreeMap<usize, Parameters> = BTreeMap::new();
@@ -164,8 +166,6 @@ mod tests {
         let text = parameters(&[("P", r#"[{"A":1,"B":["x"]},{"A":"2"}]"#)]);
         assert_eq!(dotted.structures("P").unwrap(), text.structures("P").unwrap());
         assert_eq!(dotted.structures("P").unwrap()[1].1.get("A"), Some("2"));
-        let one = parameters(&[("P", r#"{"A":1}"#)]);
-        assert_eq!(one.structures("P").unwrap().len(), 1);
         for bad in ["x", "1", "[1"] {
             let error = parameters(&[("P", bad)]).structures("P").unwrap_err();
             assert_eq!(error.code, "InvalidParameter.Json", "{bad}");

@@ -5,6 +5,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use portcullis_core::error::{ApiError, ErrorClass};
+
 /// A refusal as a client sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -45,6 +47,26 @@ impl Refusal {
             message: format!("{bare} is mandatory for this action."),
             help: format!("Send `{name}`; an empty value counts as absent."),
             place: name.to_owned(),
+        }
+    }
+}
+
+impl From<ApiError> for Refusal {
+    fn from(error: ApiError) -> Self {
+        let status = match error.class {
+            ErrorClass::Invalid => 400,
+            ErrorClass::Forbidden => 403,
+            ErrorClass::NotFound => 404,
+            ErrorClass::Conflict => 409,
+            ErrorClass::Internal => 500,
+            ErrorClass::Unavailable => 503,
+        };
+        Self {
+            status,
+            code: error.code,
+            message: error.message.into_owned(),
+            help: error.help.into_owned(),
+            place: error.place.into_owned(),
         }
     }
 }
@@ -121,6 +143,54 @@ codes! {
     ACTION_NOT_FOUND 404 "InvalidAction.NotFound";
     MISSING_ACTION 400 "MissingAction";
     VERSION 400 "InvalidVersion";
+    INVALID_PARAMETER 400 "InvalidParameter";
+    UNSUPPORTED 400 "UnsupportedParameter";
+    MISSING_PARAMETER 400 "MissingParameter";
+    CLIENT_TOKEN 400 "InvalidClientToken.ValueNotSupported";
+    REGION_NOT_FOUND 404 "InvalidRegionId.NotFound";
+    ZONE_NOT_FOUND 404 "InvalidZoneId.NotFound";
+    RESOURCE_GROUP_NOT_FOUND 404 "InvalidResourceGroup.NotFound";
+    TAG_KEY 400 "InvalidTagKey.Malformed";
+    TAG_VALUE 400 "InvalidTagValue.Malformed";
+    TAG_DUPLICATE 400 "Duplicate.TagKey";
+    TAGS_EXCEED 400 "NumberExceed.Tags";
+    DESCRIPTION 400 "InvalidDescription.Malformed";
+    VPC_NAME 400 "InvalidVpcName.Malformed";
+    VSWITCH_NAME 400 "InvalidVSwitchName.Malformed";
+    CIDR_BLOCK 400 "InvalidCidrBlock.Malformed";
+    USER_CIDR 400 "InvalidUserCidr.Malformed";
+    IPV6_CIDR_BLOCK 400 "InvalidIpv6CidrBlock.Malformed";
+    VPC_VPC_NOT_FOUND 404 "InvalidVpcID.NotFound";
+    VPC_VSWITCH_NOT_FOUND 404 "InvalidVswitchID.NotFound";
+    ECS_VPC_NOT_FOUND 404 "InvalidVpcId.NotFound";
+    ECS_VSWITCH_NOT_FOUND 404 "InvalidVSwitchId.NotFound";
+    SECURITY_GROUP_ID_MALFORMED 400 "InvalidSecurityGroupId.Malformed";
+    SECURITY_GROUP_NAME 400 "InvalidSecurityGroupName.Malformed";
+    GROUP_DESCRIPTION 400 "InvalidSecurityGroupDiscription.Malformed";
+    POLICY 400 "InvalidPolicy.Malformed";
+    PROTOCOL 400 "InvalidIpProtocol.ValueNotSupported";
+    PORT_RANGE 400 "InvalidParam.PortRange";
+    SOURCE_PORT_RANGE 400 "InvalidSourcePortRange.Malformed";
+    PORT_RANGE_LIST_NOT_FOUND 404 "InvalidPortRangeListId.NotFound";
+    SOURCE_CIDR 400 "InvalidSourceCidrIp.Malformed";
+    IPV6_SOURCE_CIDR 400 "InvalidParam.Ipv6SourceCidrIp";
+    DEST_CIDR 400 "InvalidDestCidrIp.Malformed";
+    IPV6_DEST_CIDR 400 "InvalidParam.Ipv6DestCidrIp";
+    PRIORITY 400 "InvalidPriority.Malformed";
+    PRIORITY_NOT_SUPPORTED 400 "InvalidPriority.ValueNotSupported";
+    NIC_TYPE 400 "InvalidNicType.ValueNotSupported";
+    DEST_GROUP_NOT_FOUND 404 "InvalidDestGroupId.NotFound";
+    SOURCE_GROUP_NOT_FOUND 404 "InvalidSourceGroupId.NotFound";
+    DEST_GROUP_OWNER 400 "InvalidParam.DestGroupOwner";
+    SOURCE_GROUP_OWNER 400 "InvalidParam.SourceGroupOwner";
+    PREFIX_LIST_NOT_FOUND 404 "InvalidPrefixListId.NotFound";
+    PERMISSIONS 400 "InvalidParam.Permissions";
+    RULE_ID 400 "InvalidParam.SecurityGroupRuleId";
+    INTERFACE_NOT_FOUND 404 "InvalidEniId.NotFound";
+    INTERFACE_NAME 400 "InvalidNetworkInterfaceName.Malformed";
+    PRIVATE_IP 400 "InvalidPrivateIpAddress.Malformed";
+    IPV6_ADDRESS 400 "InvalidIpv6Address.Malformed";
+    MAC_ADDRESS 400 "InvalidParam.MacAddress";
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! argument, and whether a nonce was used before is the caller's memory: the evidence says what to
 //! remember and until when.
 use portcullis_core::ids::AccountId;
+use portcullis_core::records::{AccessKey, AccessKeySecret};
 
 use super::carrier::Call;
 use super::refusal::{Refusal, code};
@@ -16,9 +17,15 @@ pub struct SigningKey {
     /// Whose key it is.
     pub account: AccountId,
     /// The shared secret.
-    pub secret: String,
+    pub secret: AccessKeySecret,
     /// False where the key is disabled.
     pub active: bool,
+}
+
+impl From<&AccessKey> for SigningKey {
+    fn from(key: &AccessKey) -> Self {
+        Self { account: key.account, secret: key.secret.clone(), active: key.active }
+    }
 }
 
 /// That a request was signed by the holder of a key, in time. Only [`verify`] makes one.

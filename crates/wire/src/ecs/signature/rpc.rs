@@ -27,14 +27,14 @@ pub fn string_to_sign(http_method: &str, parameters: &Parameters) -> String {
 }
 
 /// The value of `Signature` for these parameters.
-pub fn sign(http_method: &str, parameters: &Parameters, secret: &str) -> String {
+pub fn sign(http_method: &str, parameters: &Parameters, secret: &[u8]) -> String {
     let text = string_to_sign(http_method, parameters);
     STANDARD.encode(keyed(secret, &text).finalize().into_bytes())
 }
 
-fn keyed(secret: &str, text: &str) -> Hmac<Sha1> {
+fn keyed(secret: &[u8], text: &str) -> Hmac<Sha1> {
     // HMAC takes keys of any length; only the type of the constructor says otherwise.
-    let mut mac = match Hmac::<Sha1>::new_from_slice(format!("{secret}&").as_bytes()) {
+    let mut mac = match Hmac::<Sha1>::new_from_slice(&[secret, b"&"].concat()) {
         Ok(mac) => mac,
         Err(_) => unreachable!("HMAC takes keys of any length"),
     };
@@ -64,7 +64,7 @@ pub(super) fn verify(
         code::ACCESS_KEY_NOT_FOUND.refuse("Specified access key is not found.").at("AccessKeyId")
     })?;
     let text = string_to_sign(&call.request.method, &call.signed);
-    if keyed(&key.secret, &text).verify_slice(&fields.signature).is_err() {
+    if keyed(key.secret.expose(), &text).verify_slice(&fields.signature).is_err() {
         // Clients compare what follows the colon with their own string.
         let message = "Specified signature is not matched with our calculation. \
                        server string to sign is:";
@@ -149,6 +149,7 @@ mod tests {
     use super::*;
     use crate::ecs::http::HttpRequest;
     use portcullis_core::ids::AccountId;
+    use portcullis_core::records::AccessKeySecret;
 
     const DOCUMENTED: &str = "AccessKeyId=testid&Action=DescribeRegions&Format=XML\
         &SignatureMethod=HMAC-SHA1&SignatureNonce=3ee8c1b8-83d3-44af-a94f-4e0ad82fd6cf\
@@ -158,16 +159,17 @@ mod tests {
         &Action=AuthorizeSecurityGroupEgress&Format=JSON&RegionId=cn-qingdao-env17-d01\
         &Timestamp=2026-11-24T02%3A00%3A43Z&SignatureMethod=HMAC-SHA1&SignatureType=\
         &SignatureVersion=1.0&SignatureNonce=e4dac19cdf0e36241820ec9d3cb8ca5f&AccessKeyId=testid";
+    const SECRET: &[u8] = b"testsecret";
     const NOW: &str = "2016-02-23T12:46:24Z";
 
     fn key(active: bool) -> Option<SigningKey> {
-        Some(SigningKey { account: AccountId(7), secret: "testsecret".to_owned(), active })
+        Some(SigningKey { account: AccountId(7), secret: AccessKeySecret::new(SECRET), active })
     }
 
     fn signed(method: &str, query: &str) -> String {
         let request = HttpRequest::new(method, &format!("/?{query}"));
         let call = Call::read(&request).unwrap();
-        sign(method, &call.signed, "testsecret")
+        sign(method, &call.signed, SECRET)
     }
 
     fn check(request: &HttpRequest, now: &str) -> Result<Authenticated, Refusal> {

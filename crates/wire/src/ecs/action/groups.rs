@@ -1,0 +1,230 @@
+//! Security groups without their rules.
+use std::str::FromStr;
+
+use portcullis_core::command::{
+    Command, CreateSecurityGroup, DescribeSecurityGroupAttribute, DescribeSecurityGroups,
+};
+use portcullis_core::ids::SecurityGroupId;
+use portcullis_core::limits::{
+    IDS_PER_FILTER_MAX, LONG_RESULTS_DEFAULT, MAX_RESULTS_MAX, RULE_RESULTS_MAX,
+};
+use portcullis_core::records::NicType;
+use portcullis_core::rule::{Direction, Policy};
+use portcullis_core::world::{GroupType, InnerAccess};
+
+use super::shared::{
+    self, ANY_TEXT, PAGES, REGION, RESOURCE_GROUP_ID, SECURITY_GROUP_ID, TAGS, TOKENS, boolean,
+    text,
+};
+use super::{Action, Parameter, Product};
+use crate::ecs::arguments::Arguments;
+use crate::ecs::json::Json;
+use crate::ecs::refusal::{Refusal, code};
+
+const NAME_LIMITS: &str = "2 to 128 letters, digits, `:`, `_`, `.`, `-` that begin with a letter";
+const DESCRIPTION_LIMITS: &str = "2 to 256 characters that do not begin with http:// or https://";
+
+const VPC_ID: Parameter = text(
+    "VpcId",
+    code::ECS_VPC_NOT_FOUND,
+    "a VPC's id: 1 to 100 letters, digits, `-`, `_`, `.`",
+    "The VPC; without one it is a classic group, which no interface may join.",
+);
+const NAME: Parameter =
+    text("SecurityGroupName", code::SECURITY_GROUP_NAME, NAME_LIMITS, "A name.");
+const TYPE: Parameter = text(
+    "SecurityGroupType",
+    code::INVALID_PARAMETER,
+    "normal or enterprise",
+    "`normal` (default): members reach each other, egress is open unless told otherwise. \
+     `enterprise`: closed both ways unless told otherwise.",
+);
+
+pub(super) const ACTIONS: &[Action] = &[
+    Action {
+        name: "CreateSecurityGroup",
+        products: &[Product::Ecs],
+        summary: "Makes a security group.",
+        write: true,
+        parameters: &[
+            &[
+                REGION,
+                VPC_ID,
+                NAME,
+                text("Description", code::GROUP_DESCRIPTION, DESCRIPTION_LIMITS, "A description."),
+                TYPE,
+                RESOURCE_GROUP_ID,
+            ],
+            TAGS,
+        ],
+        decode: create,
+    },
+    Action {
+        name: "DeleteSecurityGroup",
+        products: &[Product::Ecs],
+        summary: "Deletes a group that has no members and that no other group's rule names.",
+        write: true,
+        parameters: &[&[REGION, SECURITY_GROUP_ID.required()]],
+        decode: |arguments| {
+            Ok(Command::DeleteSecurityGroup { group: arguments.required("SecurityGroupId")? })
+        },
+    },
+    Action {
+        name: "DescribeSecurityGroups",
+        products: &[Product::Ecs],
+        summary: "Lists groups; filters are joined by \"and\".",
+        write: false,
+        parameters: &[DESCRIBE, TAGS, PAGES, TOKENS],
+        decode: describe,
+    },
+    Action {
+        name: "DescribeSecurityGroupAttribute",
+        products: &[Product::Ecs],
+        summary: "Shows a group and its rules.",
+        write: false,
+        parameters: &[
+            &[
+                REGION,
+                SECURITY_GROUP_ID.required(),
+                text(
+                    "Direction",
+                    code::INVALID_PARAMETER,
+                    "egress, ingress or all",
+                    "Which rules; `all` by default.",
+                ),
+                text(
+                    "NicType",
+                    code::INVALID_PARAMETER,
+                    ANY_TEXT,
+                    "`internet` or `intranet` of a classic group's rules; VPC groups do not look \
+                     at it.",
+                ),
+            ],
+            TOKENS,
+        ],
+        decode: describe_attribute,
+    },
+    Action {
+        name: "ModifySecurityGroupPolicy",
+        products: &[Product::Ecs],
+        summary: "Opens or closes a basic group to its own members.",
+        write: true,
+        parameters: &[&[
+            REGION,
+            SECURITY_GROUP_ID.required(),
+            text(
+                "InnerAccessPolicy",
+                code::POLICY,
+                "Accept or Drop",
+                "`Accept`: members reach each other ahead of every rule. `Drop`: rules decide.",
+            )
+            .required(),
+        ]],
+        decode: modify_policy,
+    },
+];
+
+fn group_type(text: &str) -> Option<GroupType> {
+    one_of(text, &[("normal", GroupType::Basic), ("enterprise", GroupType::Enterprise)])
+}
+
+fn one_of<T: Copy>(text: &str, names: &[(&str, T)]) -> Option<T> {
+    names.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, value)| *value)
+}
+
+fn create(arguments: &Arguments<'_>) -> Result<Command, Refusal> {
+    Ok(Command::CreateSecurityGroup(CreateSecurityGroup {
+        vpc: arguments.parse("VpcId")?,
+        group_type: arguments.convert("SecurityGroupType", group_type)?.unwrap_or(GroupType::Basic),
+        name: arguments.parse("SecurityGroupName")?,
+        description: arguments.parse("Description")?,
+        resource_group: arguments.parse("ResourceGroupId")?,
+        tags: shared::tags(arguments)?,
+    }))
+}
+
+const DESCRIBE: &[Parameter] = &[
+    REGION,
+    SECURITY_GROUP_ID.documented("This group."),
+    text(
+        "SecurityGroupIds",
+        code::SECURITY_GROUP_ID_MALFORMED,
+        "a JSON list of at most 100 group ids",
+        "These groups, a JSON list in one text.",
+    ),
+    VPC_ID.documented("Groups of this VPC."),
+    NAME.documented("Groups of exactly this name."),
+    TYPE.documented("Groups of this type."),
+    text("NetworkType", code::INVALID_PARAMETER, "vpc or classic", "Groups of this network."),
+    RESOURCE_GROUP_ID.documented("Groups of this resource group."),
+    boolean("IsQueryEcsCount", "Accepted; the counts are always valid here."),
+    boolean("FuzzyQuery", "Not looked at."),
+];
+
+fn describe(arguments: &Arguments<'_>) -> Result<Command, Refusal> {
+    let one: Option<SecurityGroupId> = arguments.parse("SecurityGroupId")?;
+    let many = arguments.convert("SecurityGroupIds", json_ids)?;
+    let groups = match (one, many) {
+        (Some(one), Some(many)) => Some(many.into_iter().filter(|id| *id == one).collect()),
+        (Some(one), None) => Some(vec![one]),
+        (None, many) => many,
+    };
+    let networks = [("vpc", true), ("classic", false)];
+    Ok(Command::DescribeSecurityGroups(DescribeSecurityGroups {
+        groups,
+        vpc: arguments.parse("VpcId")?,
+        name: arguments.parse("SecurityGroupName")?,
+        group_type: arguments.convert("SecurityGroupType", group_type)?,
+        in_vpc: arguments.convert("NetworkType", |text| one_of(text, &networks))?,
+        resource_group: arguments.parse("ResourceGroupId")?,
+        tags: shared::tag_filters(arguments)?,
+        paging: shared::pages_or_tokens(arguments, MAX_RESULTS_MAX)?,
+    }))
+}
+
+/// Ids of a JSON list in one text.
+fn json_ids<T: FromStr>(text: &str) -> Option<Vec<T>> {
+    let Ok(Json::List(items)) = Json::read(text.as_bytes(), "SecurityGroupIds") else {
+        return None;
+    };
+    if items.len() > IDS_PER_FILTER_MAX {
+        return None;
+    }
+    let ids = items.into_iter().map(|item| match item {
+        Json::Text(text) => text.parse().ok(),
+        Json::Null | Json::List(_) | Json::Object(_) => None,
+    });
+    ids.collect()
+}
+
+fn describe_attribute(arguments: &Arguments<'_>) -> Result<Command, Refusal> {
+    let direction = arguments.convert("Direction", |text| match text.parse::<Direction>() {
+        Ok(direction) => Some(Some(direction)),
+        Err(_) => text.eq_ignore_ascii_case("all").then_some(None),
+    })?;
+    // Clients send whatever stands in their own tables here, `<nil>` among it.
+    let nic_type = arguments.text("NicType").and_then(nic_type);
+    let paging = shared::tokens(arguments, 1, LONG_RESULTS_DEFAULT, RULE_RESULTS_MAX)?;
+    Ok(Command::DescribeSecurityGroupAttribute(DescribeSecurityGroupAttribute {
+        group: arguments.required("SecurityGroupId")?,
+        direction: direction.flatten(),
+        nic_type,
+        paging: paging.unwrap_or(portcullis_core::command::Paging::All),
+    }))
+}
+
+/// `NicType`, in any case.
+pub(super) fn nic_type(text: &str) -> Option<NicType> {
+    one_of(text, &[("internet", NicType::Internet), ("intranet", NicType::Intranet)])
+}
+
+fn modify_policy(arguments: &Arguments<'_>) -> Result<Command, Refusal> {
+    let policy = arguments.convert("InnerAccessPolicy", |text| text.parse::<Policy>().ok())?;
+    Ok(Command::ModifySecurityGroupPolicy {
+        group: arguments.required("SecurityGroupId")?,
+        inner_access: match policy.ok_or_else(|| Refusal::missing("InnerAccessPolicy"))? {
+            Policy::Accept => InnerAccess::Accept,
+            Policy::Drop => InnerAccess::Drop,
+        },
+    })
+}

@@ -1,0 +1,240 @@
+//! Rows that several actions share, and how those rows are read.
+use std::str::FromStr;
+
+use portcullis_core::command::Paging;
+use portcullis_core::limits::{MAX_RESULTS_DEFAULT, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
+use portcullis_core::text::{Tag, TagFilter, TagKey, TagValue, Tags, TagsError};
+
+use super::{Kind, Parameter};
+use crate::ecs::arguments::Arguments;
+use crate::ecs::limits::TAGS_PER_CALL_MAX;
+use crate::ecs::refusal::{Code, Refusal, code};
+
+/// The limits of a parameter that takes any text.
+pub const ANY_TEXT: &str = "any text";
+
+pub(super) const fn row(
+    name: &'static str,
+    kind: Kind,
+    refused: Code,
+    limits: &'static str,
+    doc: &'static str,
+) -> Parameter {
+    Parameter { name, kind, required: false, refused, limits, doc }
+}
+
+pub(super) const fn text(
+    name: &'static str,
+    refused: Code,
+    limits: &'static str,
+    doc: &'static str,
+) -> Parameter {
+    row(name, Kind::Text, refused, limits, doc)
+}
+
+pub(super) const fn integer(
+    name: &'static str,
+    limits: &'static str,
+    doc: &'static str,
+) -> Parameter {
+    row(name, Kind::Integer, code::INVALID_PARAMETER, limits, doc)
+}
+
+pub(super) const fn boolean(name: &'static str, doc: &'static str) -> Parameter {
+    row(name, Kind::Boolean, code::INVALID_PARAMETER, "true or false", doc)
+}
+
+/// A parameter of the public API that asks for what is not offered here: refused, never ignored.
+pub(super) const fn unsupported(name: &'static str, doc: &'static str) -> Parameter {
+    row(name, Kind::Text, code::UNSUPPORTED, "supported here: leave it out", doc)
+}
+
+/// Refuses each of these that is there.
+pub(super) fn refuse_unsupported(
+    arguments: &Arguments<'_>,
+    names: &[&'static str],
+) -> Result<(), Refusal> {
+    for name in names {
+        let list = name.strip_suffix(".N");
+        let value = match list {
+            Some(bare) => arguments.parameters().list(bare)?.first().copied(),
+            None => arguments.text(name),
+        };
+        if let Some(value) = value {
+            return Err(arguments.refuse(name, value));
+        }
+    }
+    Ok(())
+}
+
+const REGION_LIMITS: &str = "a region of this server: 1 to 100 letters, digits, `-`, `_`, `.`";
+
+pub(super) const REGION: Parameter = text(
+    "RegionId",
+    code::REGION_NOT_FOUND,
+    REGION_LIMITS,
+    "The region. On `/apsara/route` it may be written `regionId`.",
+)
+.required();
+
+pub(super) const REGION_OPTIONAL: Parameter = Parameter { required: false, ..REGION };
+
+pub(super) const SECURITY_GROUP_ID: Parameter = text(
+    "SecurityGroupId",
+    code::SECURITY_GROUP_ID_MALFORMED,
+    "a group's id: 1 to 100 letters, digits, `-`, `_`, `.`",
+    "The group.",
+);
+
+pub(super) const RESOURCE_GROUP_ID: Parameter = text(
+    "ResourceGroupId",
+    code::RESOURCE_GROUP_NOT_FOUND,
+    "a resource group's id: 1 to 100 letters, digits, `-`, `_`, `.`",
+    "A resource group of the caller's own naming; kept and echoed.",
+);
+
+/// What every read takes.
+pub(super) const READ: &[Parameter] = &[];
+
+/// What every write takes.
+pub(super) const WRITE: &[Parameter] = &[
+    text(
+        "ClientToken",
+        code::CLIENT_TOKEN,
+        "1 to 64 printable ASCII characters",
+        "Makes the call repeatable for 24 hours: same token and parameters, same answer.",
+    ),
+    boolean("DryRun", "Only check: success is the error `DryRunOperation`."),
+    boolean("WaitUntilEnforced", "Answer only when the change is in force, or the wait is over."),
+    integer(
+        "WaitTimeout",
+        "a number of milliseconds from 0 to 600000",
+        "How long `WaitUntilEnforced` waits, in milliseconds; 10000 by default.",
+    ),
+];
+
+pub(super) const TAGS: &[Parameter] = &[
+    row("Tag.N", Kind::Structures, code::JSON, "a list of tags", "Tags, 20 at most."),
+    text(
+        "Tag.N.Key",
+        code::TAG_KEY,
+        "1 to 128 characters that do not begin with aliyun or acs: and hold no http:// or https://",
+        "A tag's key.",
+    ),
+    text(
+        "Tag.N.Value",
+        code::TAG_VALUE,
+        "0 to 128 characters without http:// or https://",
+        "A tag's value.",
+    ),
+];
+
+/// Paging by number.
+pub(super) const PAGES: &[Parameter] = &[
+    integer("PageNumber", "a page number from 1 on", "Which page; 1 by default."),
+    integer("PageSize", "a number from 1 to 100", "Rows of a page; 10 by default."),
+];
+
+/// Paging by token.
+pub(super) const TOKENS: &[Parameter] = &[
+    text("NextToken", code::INVALID_PARAMETER, ANY_TEXT, "Where the last part ended."),
+    integer("MaxResults", "a number within the action's bounds", "Most rows of a part."),
+];
+
+/// The tags of a new thing.
+pub(super) fn tags(arguments: &Arguments<'_>) -> Result<Tags, Refusal> {
+    let mut tags = Vec::new();
+    for (number, parameters) in arguments.structures("Tag.N", TAGS_PER_CALL_MAX)? {
+        let (key, value) = key_and_value(&arguments.inner("Tag.N", number, &parameters))?;
+        // A value left out is an empty one.
+        let value = match value {
+            Some(value) => value,
+            None => parsed::<TagValue>("").ok_or_else(|| Refusal::missing("Tag.N.Value"))?,
+        };
+        tags.push(Tag { key, value });
+    }
+    Tags::new(tags).map_err(|error| match error {
+        TagsError::TooMany => code::TAGS_EXCEED.refuse("more than 20 tags").at("Tag.N"),
+        TagsError::Duplicate(key) => code::TAG_DUPLICATE
+            .refuse(format!("the tag key `{key}` is given twice"))
+            .at("Tag.N.Key"),
+    })
+}
+
+/// The tags that rows must have.
+pub(super) fn tag_filters(arguments: &Arguments<'_>) -> Result<Vec<TagFilter>, Refusal> {
+    let mut filters = Vec::new();
+    for (number, parameters) in arguments.structures("Tag.N", TAGS_PER_CALL_MAX)? {
+        let (key, value) = key_and_value(&arguments.inner("Tag.N", number, &parameters))?;
+        filters.push(TagFilter { key, value });
+    }
+    Ok(filters)
+}
+
+/// The lower-case `key` and `value` are an older spelling.
+fn key_and_value(inner: &Arguments<'_>) -> Result<(TagKey, Option<TagValue>), Refusal> {
+    let either = |upper: &'static str, lower: &str| {
+        inner.text(upper).or_else(|| inner.parameters().get(lower))
+    };
+    let Some(key) = either("Key", "key") else {
+        return Err(Refusal::missing("Tag.N.Key").at(inner.place("Key")));
+    };
+    let key = parsed(key).ok_or_else(|| inner.refuse("Key", key))?;
+    let value = either("Value", "value")
+        .map(|value| parsed(value).ok_or_else(|| inner.refuse("Value", value)))
+        .transpose()?;
+    Ok((key, value))
+}
+
+fn parsed<T: FromStr>(text: &str) -> Option<T> {
+    text.parse().ok()
+}
+
+/// `PageNumber` and `PageSize`.
+pub(super) fn pages(arguments: &Arguments<'_>) -> Result<Paging, Refusal> {
+    Ok(Paging::Number {
+        page: arguments.integer("PageNumber", 1..=u32::MAX)?.unwrap_or(1),
+        size: arguments.integer("PageSize", 1..=PAGE_SIZE_MAX)?.unwrap_or(PAGE_SIZE_DEFAULT),
+    })
+}
+
+/// `NextToken` and `MaxResults`; nothing where neither is sent.
+pub(super) fn tokens(
+    arguments: &Arguments<'_>,
+    least: u32,
+    default: u32,
+    most: u32,
+) -> Result<Option<Paging>, Refusal> {
+    let after = arguments.text("NextToken").map(str::to_owned);
+    let max_results = arguments.integer("MaxResults", least..=most)?;
+    if after.is_none() && max_results.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(Paging::Token { after, max_results: max_results.unwrap_or(default) }))
+}
+
+/// Pages by token where one of its parameters is sent, else by number.
+pub(super) fn pages_or_tokens(arguments: &Arguments<'_>, most: u32) -> Result<Paging, Refusal> {
+    match tokens(arguments, 1, MAX_RESULTS_DEFAULT.min(most), most)? {
+        Some(paging) => Ok(paging),
+        None => pages(arguments),
+    }
+}
+
+/// A comma-separated list of at most `most` values in one text.
+pub(super) fn comma_list<T: FromStr>(
+    arguments: &Arguments<'_>,
+    name: &'static str,
+    most: usize,
+) -> Result<Vec<T>, Refusal> {
+    let items = arguments.convert(name, |text| {
+        let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+        items.map(|item| item.parse().ok()).collect::<Option<Vec<T>>>()
+    })?;
+    let items = items.unwrap_or_default();
+    if items.len() > most {
+        let message = format!("`{name}` has {} values, {most} at most", items.len());
+        return Err(code::TOO_MANY.refuse(message).at(name));
+    }
+    Ok(items)
+}

@@ -1,0 +1,1 @@
+//! The table as a whole: what it promises to decoders, help and clients.

@@ -1,0 +1,259 @@
+//! From an outcome or a refusal to an HTTP answer, in the format and with the fields that the route
+//! and the client expect. What happened is not judged here.
+use portcullis_core::command::Outcome;
+
+use super::answer::{Answer, Fields};
+use super::carrier::{Call, Route};
+use super::decode::Decoded;
+use super::form::decode_pairs;
+use super::http::{HttpRequest, HttpResponse};
+use super::outcome;
+use super::refusal::{Refusal, code};
+
+/// `Content-Type` of XML; one published client reads XML errors under exactly this one.
+pub const CONTENT_TYPE_XML: &str = "text/xml;charset=utf-8";
+/// `Content-Type` of JSON.
+pub const CONTENT_TYPE_JSON: &str = "application/json;charset=utf-8";
+
+/// How an answer is spelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// A JSON object.
+    Json,
+    /// XML below `<ActionResponse>` or `<Error>`.
+    Xml,
+}
+
+/// What of a request the answer's shape depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Presentation {
+    format: Format,
+    apsara: bool,
+    host: String,
+}
+
+impl Presentation {
+    /// For a call that could be read.
+    pub fn of(call: &Call<'_>) -> Self {
+        Self::new(call.request, &call.route, call.parameters.get("Format"))
+    }
+
+    /// For a request that could not be read, from what can be known of it.
+    pub fn guess(request: &HttpRequest) -> Self {
+        let route = Route::of(&request.path).unwrap_or(Route::Rpc);
+        let pairs = decode_pairs(request.query.as_bytes(), "query").unwrap_or_default();
+        let format = pairs.iter().find(|(name, _)| name == "Format").map(|(_, v)| v.as_str());
+        Self::new(request, &route, format)
+    }
+
+    fn new(request: &HttpRequest, route: &Route, format: Option<&str>) -> Self {
+        let accepts_json =
+            request.header("accept").is_some_and(|accept| accept.contains("application/json"));
+        let default = if route.is_apsara() || accepts_json { Format::Json } else { Format::Xml };
+        Self {
+            format: format.and_then(parse_format).unwrap_or(default),
+            apsara: route.is_apsara(),
+            host: request.header("host").unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// The `Host` of the request, which answers name as the place they come from.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+}
+
+fn parse_format(text: &str) -> Option<Format> {
+    let formats = [("JSON", Format::Json), ("XML", Format::Xml)];
+    formats.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, format)| format)
+}
+
+/// Refuses a `Format` that is neither JSON nor XML.
+pub fn check_format(call: &Call<'_>) -> Result<(), Refusal> {
+    match call.parameters.get("Format") {
+        Some(text) if parse_format(text).is_none() => {
+            let message = format!("the format `{text}` is neither JSON nor XML");
+            Err(code::FORMAT.refuse(message).at("Format"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// How far a write has come to the hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EnforcementStatus {
+    /// Read back from every host concerned.
+    Enforced,
+    /// The wait ended first.
+    Pending,
+    /// A host could not take it.
+    Failed,
+    /// A host concerned is lost.
+    Unknown,
+    /// No agent runs, or nothing concerned is bound.
+    NotEnforced,
+}
+
+impl EnforcementStatus {
+    /// The spelling in answers.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Enforced => "Enforced",
+            Self::Pending => "Pending",
+            Self::Failed => "Failed",
+            Self::Unknown => "Unknown",
+            Self::NotEnforced => "NotEnforced",
+        }
+    }
+}
+
+/// What a wait for enforcement found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Enforcement {
+    /// All in all.
+    pub status: EnforcementStatus,
+    /// The interfaces that are not there yet, with the reason where there is one.
+    pub interfaces: Vec<(String, String)>,
+}
+
+/// What surrounds an outcome.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// The request's own id.
+    pub request_id: String,
+    /// The revision at which a write stands.
+    pub revision: Option<u64>,
+    /// What the wait for enforcement found, where one was asked for.
+    pub enforcement: Option<Enforcement>,
+}
+
+/// The answer to a call that was carried out.
+pub fn success(
+    presentation: &Presentation,
+    action_name: &str,
+    decoded: &Decoded,
+    outcome: &Outcome,
+    receipt: &Receipt,
+) -> HttpResponse {
+    let mut fields = Fields::new().text("RequestId", &receipt.request_id);
+    if presentation.apsara {
+        fields = fields.text("RequestID", &receipt.request_id);
+    }
+    fields = outcome::fields(fields, presentation, decoded, outcome);
+    if let Some(revision) = receipt.revision {
+        fields = fields.number("Revision", revision);
+    }
+    if let Some(enforcement) = &receipt.enforcement {
+        let places = enforcement.interfaces.iter().map(|(interface, reason)| {
+            Fields::new().text("NetworkInterfaceId", interface).text("Reason", reason).into()
+        });
+        fields = fields.text("EnforcementStatus", enforcement.status.name()).list(
+            "EnforcementDetails",
+            "EnforcementDetail",
+            places,
+        );
+    }
+    let root = format!("{action_name}Response");
+    write(presentation, 200, &fields, &root)
+}
+
+/// The answer to a call that was refused.
+pub fn failure(presentation: &Presentation, refusal: &Refusal, request_id: &str) -> HttpResponse {
+    let mut fields = Fields::new()
+        .text("RequestId", request_id)
+        .text("HostId", &presentation.host)
+        .text("Code", &refusal.code)
+        .text("Message", &refusal.message)
+        .text("Recommend", &refusal.help);
+    if presentation.apsara {
+        let text = format!("{}: {}", refusal.code, refusal.message);
+        let sample = |fields: Fields| {
+            fields.number("resultCode", -1).text("resultMsg", &text).with("result", Answer::Null)
+        };
+        let inner = sample(Fields::new());
+        fields = sample(fields.with("errorSample", inner.into())).text("RequestID", request_id);
+    }
+    write(presentation, refusal.status, &fields, "Error")
+}
+
+fn write(presentation: &Presentation, status: u16, fields: &Fields, root: &str) -> HttpResponse {
+    match presentation.format {
+        Format::Json => {
+            HttpResponse { status, content_type: CONTENT_TYPE_JSON, body: fields.to_json() }
+        }
+        Format::Xml => {
+            HttpResponse { status, content_type: CONTENT_TYPE_XML, body: fields.to_xml(root) }
+        }
+    }
+}
+
+/// A request's id from 16 random bytes: an upper-case UUID of version 4.
+pub fn request_id(random: [u8; 16]) -> String {
+    let number = u128::from_be_bytes(random);
+    let version = (number & !(0xf << 76)) | (0x4 << 76);
+    let variant = (version & !(0x3 << 62)) | (0x2 << 62);
+    let text = format!("{variant:032X}");
+    let (a, rest) = text.split_at(8);
+    let (b, rest) = rest.split_at(4);
+    let (c, rest) = rest.split_at(4);
+    let (d, e) = rest.split_at(4);
+    format!("{a}-{b}-{c}-{d}-{e}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(response: &HttpResponse) -> &str {
+        std::str::from_utf8(&response.body).unwrap()
+    }
+
+    #[test]
+    fn the_format_follows_the_request() {
+        let format = |request: &HttpRequest| {
+            let guessed = Presentation::guess(request);
+            assert_eq!(guessed, Presentation::of(&Call::read(request).unwrap()));
+            guessed.format
+        };
+        let get = |target| HttpRequest::new("GET", target);
+        assert_eq!(format(&get("/")), Format::Xml);
+        assert_eq!(format(&get("/?Format=json")), Format::Json);
+        assert_eq!(format(&get("/").with_header("Accept", "application/json")), Format::Json);
+        let both = get("/?Format=XML").with_header("Accept", "application/json");
+        assert_eq!(format(&both), Format::Xml);
+        assert_eq!(format(&get("/apsara/route/Ecs/X")), Format::Json);
+        assert_eq!(format(&get("/apsara/route/Ecs/X?Format=xml")), Format::Xml);
+        let odd = get("/?Format=YAML");
+        let refusal = check_format(&Call::read(&odd).unwrap()).unwrap_err();
+        assert_eq!(refusal.code, "InvalidParameter.Format");
+    }
+
+    #[test]
+    fn a_refusal_is_told_in_both_dialects() {
+        let refusal = code::CONFLICT.refuse("two").with_help("send one").at("RegionId");
+        let request = HttpRequest::new("GET", "/").with_header("Host", "h:1");
+        let response = failure(&Presentation::guess(&request), &refusal, "ID");
+        assert_eq!((response.status, response.content_type), (400, "text/xml;charset=utf-8"));
+        assert!(text(&response).ends_with(
+            "<Error><RequestId>ID</RequestId><HostId>h:1</HostId>\
+             <Code>InvalidParameter.Conflict</Code><Message>two</Message>\
+             <Recommend>send one</Recommend></Error>"
+        ));
+        let request = HttpRequest::new("POST", "/apsara/route/Ecs/X");
+        let response = failure(&Presentation::guess(&request), &refusal, "ID");
+        assert_eq!(
+            text(&response),
+            r#"{"RequestId":"ID","HostId":"","Code":"InvalidParameter.Conflict","Message":"two","#
+                .to_owned()
+                + r#""Recommend":"send one","errorSample":{"resultCode":-1,"resultMsg":"#
+                + r#""InvalidParameter.Conflict: two","result":null},"resultCode":-1,"resultMsg":"#
+                + r#""InvalidParameter.Conflict: two","result":null,"RequestID":"ID"}"#
+        );
+    }
+
+    #[test]
+    fn a_request_id_is_a_uuid() {
+        assert_eq!(request_id([0; 16]), "00000000-0000-4000-8000-000000000000");
+        assert_eq!(request_id([0xff; 16]), "FFFFFFFF-FFFF-4FFF-BFFF-FFFFFFFFFFFF");
+    }
+}
