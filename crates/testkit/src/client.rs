@@ -1,4 +1,4 @@
-//! A small API client: signs with version 1.0, speaks HTTP/1.1 from inside a namespace.
+//! A small API client: signs with version 1.0, speaks HTTP/1.1, also from inside a namespace.
 //!
 //! It shares no line with the server it talks to, so that a mistake in one is seen by the other. It
 //! knows how calls travel and nothing of what they mean.
@@ -11,6 +11,7 @@ use sha1::Sha1;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -53,6 +54,8 @@ pub struct Client {
     pub region: String,
     /// How calls travel.
     pub way: Way,
+    /// From where; `None` from where this process is.
+    pub namespace: Option<Arc<Namespace>>,
 }
 
 /// What came back.
@@ -89,13 +92,8 @@ impl Client {
     ///
     /// # Errors
     /// When the call cannot be made or is refused.
-    pub fn call(
-        &self,
-        namespace: &Namespace,
-        action: &str,
-        parameters: &[(&str, &str)],
-    ) -> Result<Answer, String> {
-        let answer = self.try_call(namespace, action, parameters)?;
+    pub fn call(&self, action: &str, parameters: &[(&str, &str)]) -> Result<Answer, String> {
+        let answer = self.try_call(action, parameters)?;
         if answer.status == 200 {
             return Ok(answer);
         }
@@ -106,14 +104,12 @@ impl Client {
     ///
     /// # Errors
     /// When there is no answer that can be read.
-    pub fn try_call(
-        &self,
-        namespace: &Namespace,
-        action: &str,
-        parameters: &[(&str, &str)],
-    ) -> Result<Answer, String> {
+    pub fn try_call(&self, action: &str, parameters: &[(&str, &str)]) -> Result<Answer, String> {
         let request = self.request(action, parameters);
-        let exchanged = namespace.enter(|| exchange(self.address, &request))?;
+        let exchanged = match &self.namespace {
+            Some(namespace) => namespace.enter(|| exchange(self.address, &request))?,
+            None => exchange(self.address, &request),
+        };
         let bytes = exchanged.map_err(|error| format!("{action}: {error}"))?;
         read_answer(&bytes).map_err(|error| format!("{action}: {error}"))
     }
@@ -249,6 +245,7 @@ mod tests {
             key_secret: "testsecret".to_owned(),
             region: "cn-hangzhou".to_owned(),
             way,
+            namespace: None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use portcullis_testkit::capability::need;
 use portcullis_testkit::lab::probe::{Attempt, Kind, pass_bytes};
+use portcullis_testkit::lab::pulse::{Pulse, Stream};
 use portcullis_testkit::lab::topology::{
     FAR, FAR_V6, NARROW_MTU, OUTSIDE, OUTSIDE_OTHER, OUTSIDE_V6, Subnet, Topology,
 };
@@ -78,4 +79,31 @@ fn the_narrow_hop_is_found_by_its_errors() {
         let learned = String::from_utf8(learned.unwrap().stdout).unwrap();
         assert!(learned.contains(&format!("mtu {NARROW_MTU}")), "{learned}");
     }
+}
+
+#[test]
+fn steady_traffic_tells_what_it_lost() {
+    if !need("live", available) {
+        return;
+    }
+    let topology = Topology::new(subnet()).unwrap();
+    let a = topology.instance("a", subnet(), 10).unwrap();
+    let from = (&a.namespace, SocketAddr::new(a.ipv4.into(), 4000));
+    let to = (&topology.outside, SocketAddr::new(OUTSIDE.into(), 5000));
+    let pulse = Pulse::start(from, to, Duration::from_millis(1)).unwrap();
+    pulse.await_received(20, PATIENCE).unwrap();
+    topology.host.ip(&format!("link set {} down", a.host_device)).unwrap();
+    pulse.await_sent(20, PATIENCE).unwrap();
+    topology.host.ip(&format!("link set {} up", a.host_device)).unwrap();
+    pulse.await_received(20, PATIENCE).unwrap();
+    let beats = pulse.stop().unwrap();
+    let lost = beats.iter().filter(|beat| beat.received.is_none()).count();
+    assert!(lost >= 20 && lost <= beats.len() - 40, "{lost} of {}", beats.len());
+
+    let attempt = Attempt { kind: Kind::Tcp, source: from.1, destination: to.1 };
+    let mut flight = attempt.launch(&a.namespace, &topology.outside).unwrap();
+    until("the handshake", PATIENCE, || Ok(flight.arrived()?.then_some(()))).unwrap();
+    let (near_end, far_end) = flight.into_streams().unwrap();
+    let stream = Stream::start(near_end, far_end).unwrap();
+    stream.await_received(50, PATIENCE).unwrap();
 }

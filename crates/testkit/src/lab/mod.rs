@@ -8,5 +8,10 @@
 //! The product runs inside `host` and is attached to the host's ends of the instances' devices.
 //! [`topology`] knows devices only, [`probe`] real sockets, and neither knows the product.
 
+pub mod language;
 pub mod probe;
+pub mod product;
+pub mod pulse;
+pub mod scene;
 pub mod topology;
+pub mod witness;

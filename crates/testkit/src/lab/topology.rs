@@ -3,6 +3,7 @@
 use crate::netns::Namespace;
 use crate::packet::Mac;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 /// The host's end of the way out.
 pub const UPLINK: &str = "uplink";
@@ -41,7 +42,7 @@ const FORWARDING: [(&str, &str); 2] =
 #[derive(Debug)]
 pub struct Topology {
     /// Where the product runs: forwards and bridges, and filters nothing by itself.
-    pub host: Namespace,
+    pub host: Arc<Namespace>,
     /// The host outside, which also leads to `far`.
     pub outside: Namespace,
     /// The host behind the narrow hop.
@@ -99,8 +100,8 @@ impl Topology {
     /// # Errors
     /// When the machine does not allow it.
     pub fn new(subnet: Subnet) -> Result<Self, String> {
-        let (host, outside, far) = (namespace()?, namespace()?, namespace()?);
-        for router in [&host, &outside] {
+        let (host, outside, far) = (Arc::new(namespace()?), namespace()?, namespace()?);
+        for router in [host.as_ref(), &outside] {
             for (name, value) in FORWARDING {
                 router.sysctl(name, value)?;
             }

@@ -1,0 +1,260 @@
+//! The product as its users have it: the program `portcullis`, its API and its control socket.
+//!
+//! Starts, kills and restarts the program; what it should answer is the tests' affair.
+
+use crate::client::{Client, Way};
+use crate::netns::Namespace;
+use crate::wait::until;
+use serde_json::{Value, json};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The region that everything happens in: the one of the call it all starts from.
+pub const REGION: &str = "cn-qingdao-env17-d01";
+/// The access key of every laboratory.
+pub const KEY_ID: &str = "portcullislab";
+/// Its secret, worth nothing outside.
+pub const KEY_SECRET: &str = "secret-of-the-laboratory";
+
+/// Names the program when the caller does not.
+pub const PROGRAM: &str = "PORTCULLIS_BIN";
+
+const START_TIMEOUT: Duration = Duration::from_secs(20);
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+const CONTROL_TIMEOUT: Duration = Duration::from_secs(20);
+const CONTROL_VERSION: u32 = 1;
+
+/// A running, or stopped, `portcullis serve` with its data directory.
+#[derive(Debug)]
+pub struct Product {
+    program: PathBuf,
+    directory: tempfile::TempDir,
+    namespace: Option<Arc<Namespace>>,
+    listen: String,
+    flags: Vec<String>,
+    child: Option<Child>,
+}
+
+impl Product {
+    /// Starts the program with a fresh data directory and waits until it answers.
+    ///
+    /// # Errors
+    /// When it does not start; its own words are passed on.
+    pub fn start(
+        program: &Path,
+        namespace: Option<Arc<Namespace>>,
+        flags: &[&str],
+    ) -> Result<Self, String> {
+        let directory = tempfile::Builder::new().prefix("portcullis-lab-").tempdir();
+        let mut product = Self {
+            program: program.to_owned(),
+            directory: directory.map_err(|error| format!("a data directory: {error}"))?,
+            namespace,
+            listen: "127.0.0.1:0".to_owned(),
+            flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
+            child: None,
+        };
+        product.resume()?;
+        Ok(product)
+    }
+
+    /// Starts the program again with the same data.
+    ///
+    /// # Errors
+    /// When it does not start, or runs already.
+    pub fn resume(&mut self) -> Result<(), String> {
+        if self.child.is_some() {
+            return Err("it is running".to_owned());
+        }
+        let log = self.log_path();
+        let open = || File::options().create(true).append(true).open(&log);
+        let (out, err) = (open(), open());
+        let (Ok(out), Ok(err)) = (out, err) else {
+            return Err(format!("{} cannot be written", log.display()));
+        };
+        let mut command = self.command(&["serve", "--listen", &self.listen]);
+        command.args(&self.flags).stdin(Stdio::null()).stdout(out).stderr(err);
+        // A group of its own: Ctrl-C reaches us alone, and we end it in order.
+        command.process_group(0);
+        self.child = Some(self.spawn(&mut command)?);
+        let ready = until("`portcullis serve` to answer", START_TIMEOUT, || {
+            self.must_live()?;
+            Ok(self.ask(&json!({"request": "status"})).ok())
+        });
+        let status = match ready {
+            Ok(status) => status,
+            Err(error) => return Err(format!("{error}\n{}", self.log())),
+        };
+        // From now on at this port, so that clients find it after a restart.
+        let listen = status.pointer("/status/listen").and_then(Value::as_str);
+        self.listen = listen.ok_or_else(|| format!("no address in {status}"))?.to_owned();
+        Ok(())
+    }
+
+    /// Kills it without a word, as a crash would.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn kill(&mut self) -> Result<(), String> {
+        let mut child = self.child.take().ok_or("it is not running")?;
+        child.kill().and_then(|()| child.wait()).map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    /// Asks it to stop, and waits until it has.
+    ///
+    /// # Errors
+    /// When it does not stop in time or not well.
+    pub fn terminate(&mut self) -> Result<(), String> {
+        let child = self.child.as_mut().ok_or("it is not running")?;
+        signal_terminate(child)?;
+        let status = until("`portcullis serve` to stop", STOP_TIMEOUT, || {
+            child.try_wait().map_err(|error| error.to_string())
+        })?;
+        self.child = None;
+        if status.success() { Ok(()) } else { Err(format!("{status}\n{}", self.log())) }
+    }
+
+    /// The number of the running process.
+    pub fn process(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
+    /// Its data directory.
+    pub fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    /// The program.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// All it said so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    /// A client of its API.
+    ///
+    /// # Errors
+    /// When it does not serve at an address.
+    pub fn client(&self, way: Way) -> Result<Client, String> {
+        let address: Result<SocketAddr, _> = self.listen.parse();
+        Ok(Client {
+            address: address.map_err(|error| format!("`{}`: {error}", self.listen))?,
+            key_id: KEY_ID.to_owned(),
+            key_secret: KEY_SECRET.to_owned(),
+            region: REGION.to_owned(),
+            way,
+            namespace: self.namespace.clone(),
+        })
+    }
+
+    /// Runs one of its other commands to the end, whatever the end.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn try_run(&self, arguments: &[&str]) -> Result<Output, String> {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = self.spawn(&mut command)?;
+        child.wait_with_output().map_err(|error| error.to_string())
+    }
+
+    /// Runs one of its other commands and insists on success.
+    ///
+    /// # Errors
+    /// When it fails; its own words are passed on.
+    pub fn run(&self, arguments: &[&str]) -> Result<String, String> {
+        let output = self.try_run(arguments)?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        if output.status.success() {
+            return Ok(said);
+        }
+        let complained = String::from_utf8_lossy(&output.stderr);
+        Err(format!("portcullis {}: {}{said}{complained}", arguments.join(" "), output.status))
+    }
+
+    /// Asks the control socket; the answer is what stands in `answer`.
+    ///
+    /// # Errors
+    /// When it does not answer, or refuses.
+    pub fn ask(&self, question: &Value) -> Result<Value, String> {
+        let mut question = question.clone();
+        if let Some(object) = question.as_object_mut() {
+            object.insert("version".to_owned(), CONTROL_VERSION.into());
+        }
+        let line = exchange(&self.data().join("control.sock"), &question);
+        let line = line.map_err(|error| format!("control socket: {error}"))?;
+        let mut reply: Value =
+            serde_json::from_str(&line).map_err(|error| format!("{error}: {line}"))?;
+        match reply.get_mut("answer") {
+            Some(answer) => Ok(answer.take()),
+            None => Err(format!("refused: {reply}")),
+        }
+    }
+
+    /// Fails with its own words when it has ended by itself.
+    fn must_live(&mut self) -> Result<(), String> {
+        let Some(child) = &mut self.child else { return Ok(()) };
+        let ended = child.try_wait().map_err(|error| error.to_string())?;
+        let Some(status) = ended else { return Ok(()) };
+        self.child = None;
+        Err(format!("`portcullis serve` ended with {status}"))
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(arguments);
+        command.env("PORTCULLIS_DATA", self.data());
+        command.env("PORTCULLIS_ACCESS_KEY_ID", KEY_ID);
+        command.env("PORTCULLIS_ACCESS_KEY_SECRET", KEY_SECRET);
+        // A file of the machine's own must not change what the laboratory does.
+        command.env("PORTCULLIS_CONFIG", "/dev/null");
+        command
+    }
+
+    fn spawn(&self, command: &mut Command) -> Result<Child, String> {
+        match &self.namespace {
+            Some(namespace) => namespace.spawn(command),
+            None => command.spawn().map_err(|error| format!("{}: {error}", self.program.display())),
+        }
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.directory.path().join("serve.log")
+    }
+}
+
+impl Drop for Product {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn signal_terminate(child: &Child) -> Result<(), String> {
+    let process = i32::try_from(child.id()).map_err(|error| error.to_string())?;
+    let process = nix::unistd::Pid::from_raw(process);
+    nix::sys::signal::kill(process, nix::sys::signal::Signal::SIGTERM)
+        .map_err(|error| error.to_string())
+}
+
+fn exchange(path: &Path, question: &Value) -> std::io::Result<String> {
+    let mut stream = UnixStream::connect(path)?;
+    stream.set_read_timeout(Some(CONTROL_TIMEOUT))?;
+    stream.set_write_timeout(Some(CONTROL_TIMEOUT))?;
+    stream.write_all(format!("{question}\n").as_bytes())?;
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line)?;
+    Ok(line)
+}

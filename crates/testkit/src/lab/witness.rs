@@ -1,0 +1,109 @@
+//! What the product says it did with packets: counts before and after, and their difference.
+//!
+//! Reads `hits` and `drops` as any operator can; knows nothing of what was sent.
+
+use super::product::Product;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// One counter of the product.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Counter {
+    /// Packets that a rule decided at an interface.
+    Hit {
+        /// The interface.
+        interface: String,
+        /// The rule.
+        rule: String,
+    },
+    /// Packets dropped at an interface in a direction for a reason.
+    Drop {
+        /// The interface.
+        interface: String,
+        /// `egress` or `ingress`.
+        direction: String,
+        /// As verdicts name it.
+        reason: String,
+    },
+}
+
+/// Counters with their values, those of zero left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts(BTreeMap<Counter, u64>);
+
+impl Counts {
+    /// As they stand now.
+    ///
+    /// # Errors
+    /// When the product does not answer.
+    pub fn read(product: &Product) -> Result<Self, String> {
+        let mut counts = BTreeMap::new();
+        for row in rows(product, "hits")? {
+            let counter =
+                Counter::Hit { interface: text(&row, "interface")?, rule: text(&row, "rule")? };
+            *counts.entry(counter).or_insert(0) += packets(&row)?;
+        }
+        for row in rows(product, "drops")? {
+            let counter = Counter::Drop {
+                interface: text(&row, "interface")?,
+                direction: text(&row, "direction")?,
+                reason: text(&row, "reason")?,
+            };
+            *counts.entry(counter).or_insert(0) += packets(&row)?;
+        }
+        counts.retain(|_, count| *count > 0);
+        Ok(Self(counts))
+    }
+
+    /// How much more there is now than there was before.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        let grown = self.0.iter().filter_map(|(counter, count)| {
+            let more = count.saturating_sub(before.of(counter));
+            (more > 0).then(|| (counter.clone(), more))
+        });
+        Self(grown.collect())
+    }
+
+    /// One counter's value.
+    pub fn of(&self, counter: &Counter) -> u64 {
+        self.0.get(counter).copied().unwrap_or(0)
+    }
+
+    /// All that are not zero.
+    pub fn iter(&self) -> impl Iterator<Item = (&Counter, u64)> {
+        self.0.iter().map(|(counter, count)| (counter, *count))
+    }
+}
+
+fn rows(product: &Product, what: &str) -> Result<Vec<Value>, String> {
+    let mut answer = product.ask(&json!({ "request": what }))?;
+    match answer.get_mut(what).map(Value::take) {
+        Some(Value::Array(rows)) => Ok(rows),
+        _ => Err(format!("no list of {what} in {answer}")),
+    }
+}
+
+fn text(row: &Value, name: &str) -> Result<String, String> {
+    let found = row.get(name).and_then(Value::as_str);
+    found.map(str::to_owned).ok_or_else(|| format!("no {name} in {row}"))
+}
+
+fn packets(row: &Value) -> Result<u64, String> {
+    row.get("packets").and_then(Value::as_u64).ok_or_else(|| format!("no packets in {row}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_grew_is_a_difference() {
+        let hit =
+            |rule: &str| Counter::Hit { interface: "eni-1".to_owned(), rule: rule.to_owned() };
+        let before = Counts([(hit("a"), 3), (hit("b"), 5)].into());
+        let after = Counts([(hit("a"), 4), (hit("b"), 5), (hit("c"), 1)].into());
+        assert_eq!(after.since(&before), Counts([(hit("a"), 1), (hit("c"), 1)].into()));
+        assert_eq!(before.of(&hit("c")), 0);
+    }
+}
