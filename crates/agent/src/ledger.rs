@@ -8,32 +8,15 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use portcullis_core::ids::{NetworkInterfaceId, SecurityGroupId, SecurityGroupRuleId, VpcId};
+use portcullis_compile::numbers::Numbers;
+use portcullis_core::ids::{NetworkInterfaceId, SecurityGroupId, VpcId};
+use portcullis_core::verdict::DecidingRule;
 use serde::{Deserialize, Serialize};
 
 /// The format of the file; a file of another format is refused.
 const FORMAT: u32 = 1;
 /// Name of the file in the agent's directory.
 pub const FILE_NAME: &str = "ledger.json";
-
-/// Numbers given to things of one kind, never given twice.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Numbering {
-    next: u64,
-    numbers: BTreeMap<String, u64>,
-}
-
-impl Numbering {
-    fn number(&mut self, name: &str) -> u64 {
-        if let Some(number) = self.numbers.get(name) {
-            return *number;
-        }
-        let number = self.next;
-        self.next += 1;
-        self.numbers.insert(name.into(), number);
-        number
-    }
-}
 
 /// Numbers out of a bounded range, given again after they were handed back.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +51,17 @@ impl Places {
     }
 }
 
+/// The device that an interface is attached to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attachment {
+    /// The name it was bound by; it may have another by now.
+    pub device: String,
+    /// The kernel's index, which outlives a renaming.
+    pub index: u32,
+    /// Whether it has had its pick-up window, or needed none. A device gets one once.
+    pub picked_up: bool,
+}
+
 /// One interface's place on this host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
@@ -75,10 +69,8 @@ pub struct Place {
     pub slot: u32,
     /// Number that no other interface ever had on this host.
     pub handle: u64,
-    /// The device it was last attached to, and its kernel index; an index outlives a renaming.
-    pub device: Option<(String, u32)>,
-    /// End of the pick-up window that its device was given, in kernel time; 0: none. A device is given one once.
-    pub pick_up_until_ns: u64,
+    /// Where it was last attached.
+    pub attachment: Option<Attachment>,
 }
 
 /// The book of numbers. A value: nothing is written until [`LedgerFile::save`].
@@ -90,14 +82,14 @@ pub struct Ledger {
     next_handle: u64,
     places: BTreeMap<String, Place>,
     slots: Places,
-    groups: Numbering,
-    vpcs: Numbering,
-    rules: Places,
+    groups: BTreeMap<u32, String>,
+    vpcs: BTreeMap<u32, String>,
+    rules: BTreeMap<u32, (String, String)>,
 }
 
 /// A bound of the host is reached.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("this host has room for {limit} {of}; unbind or revoke some first")]
+#[error("this host has room for {limit} {of}")]
 pub struct Full {
     /// What there is no more room for.
     pub of: &'static str,
@@ -106,23 +98,48 @@ pub struct Full {
 }
 
 impl Ledger {
-    /// An empty book for a boot.
-    pub fn new(boot_id: &str) -> Self {
-        // Numbers start at 1, so that a zero word in a kernel map never means anything.
-        let numbering = Numbering { next: 1, numbers: BTreeMap::new() };
-        Self {
-            format: FORMAT,
-            boot_id: boot_id.into(),
-            next_handle: 1,
-            groups: numbering.clone(),
-            vpcs: numbering,
-            ..Self::default()
+    /// An empty book for a boot. Handles begin at `first_handle`, above all that an earlier book of this boot can have given:
+    /// the kernel's clock in nanoseconds is.
+    pub fn new(boot_id: &str, first_handle: u64) -> Self {
+        // Handle 0 is nobody's.
+        let next_handle = first_handle.max(1);
+        Self { format: FORMAT, boot_id: boot_id.into(), next_handle, ..Self::default() }
+    }
+
+    /// The numbers of groups, VPCs and rules in it; `None` if a name in it is no name.
+    pub fn numbers(&self) -> Option<Numbers> {
+        let mut groups = Vec::new();
+        for (number, name) in &self.groups {
+            groups.push((*number, name.parse::<SecurityGroupId>().ok()?));
         }
+        let mut vpcs = Vec::new();
+        for (number, name) in &self.vpcs {
+            vpcs.push((*number, name.parse::<VpcId>().ok()?));
+        }
+        let mut rules = Vec::new();
+        for (number, (group, rule)) in &self.rules {
+            let rule = DecidingRule { group: group.parse().ok()?, rule: rule.parse().ok()? };
+            rules.push((*number, rule));
+        }
+        Numbers::restore(groups, vpcs, rules).ok()
+    }
+
+    /// Enters the numbers as they are now.
+    pub fn set_numbers(&mut self, numbers: &Numbers) {
+        self.groups = numbers.groups().map(|(n, id)| (n, id.to_string())).collect();
+        self.vpcs = numbers.vpcs().map(|(n, id)| (n, id.to_string())).collect();
+        let names = |rule: &DecidingRule| (rule.group.to_string(), rule.rule.to_string());
+        self.rules = numbers.rules().map(|(n, rule)| (n, names(rule))).collect();
     }
 
     /// The place of an interface, if it has one.
     pub fn place(&self, interface: &NetworkInterfaceId) -> Option<&Place> {
         self.places.get(interface.as_str())
+    }
+
+    /// The place of an interface, to be changed.
+    pub fn place_mut(&mut self, interface: &NetworkInterfaceId) -> Option<&mut Place> {
+        self.places.get_mut(interface.as_str())
     }
 
     /// All interfaces that have a place.
@@ -143,7 +160,7 @@ impl Ledger {
         Ok(self.places.entry(name.into()).or_insert_with(|| {
             let handle = *next_handle;
             *next_handle += 1;
-            Place { slot, handle, device: None, pick_up_until_ns: 0 }
+            Place { slot, handle, attachment: None }
         }))
     }
 
@@ -151,34 +168,6 @@ impl Ledger {
     pub fn leave_place(&mut self, interface: &str) -> Option<Place> {
         self.slots.hand_back(interface);
         self.places.remove(interface)
-    }
-
-    /// The number of a group.
-    pub fn group(&mut self, id: &SecurityGroupId) -> u64 {
-        self.groups.number(id.as_str())
-    }
-
-    /// The number of a VPC.
-    pub fn vpc(&mut self, id: &VpcId) -> u64 {
-        self.vpcs.number(id.as_str())
-    }
-
-    /// The counter of a rule.
-    pub fn rule(&mut self, id: &SecurityGroupRuleId, counters: u32) -> Result<u32, Full> {
-        let full = Full { of: "rules with counters", limit: counters };
-        self.rules.place(id.as_str(), counters).ok_or(full)
-    }
-
-    /// All rules that have a counter.
-    pub fn rules(&self) -> impl Iterator<Item = (&str, u32)> {
-        self.rules.taken.iter().map(|(name, counter)| (name.as_str(), *counter))
-    }
-
-    /// Takes counters back from rules that `keep` does not want; answers the counters that are free now, to be zeroed.
-    pub fn retain_rules(&mut self, mut keep: impl FnMut(&str) -> bool) -> Vec<u32> {
-        let gone: Vec<String> =
-            self.rules.taken.keys().filter(|name| !keep(name)).cloned().collect();
-        gone.iter().filter_map(|name| self.rules.hand_back(name)).collect()
     }
 }
 
@@ -244,14 +233,14 @@ mod tests {
 
     #[test]
     fn slots_return_and_handles_never() {
-        let mut ledger = Ledger::new("boot");
+        let mut ledger = Ledger::new("boot", 0);
         let a = ledger.take_place(&eni("eni-a"), 2).unwrap().clone();
         let b = ledger.take_place(&eni("eni-b"), 2).unwrap().clone();
         assert_eq!(ledger.take_place(&eni("eni-a"), 2).unwrap(), &a);
         assert_eq!((a.slot, b.slot), (0, 1));
         assert_eq!(
             ledger.take_place(&eni("eni-c"), 2).unwrap_err().to_string(),
-            "this host has room for 2 bound interfaces; unbind or revoke some first"
+            "this host has room for 2 bound interfaces"
         );
         ledger.leave_place("eni-a");
         let c = ledger.take_place(&eni("eni-c"), 2).unwrap().clone();
@@ -260,27 +249,25 @@ mod tests {
     }
 
     #[test]
-    fn counters_are_bounded_and_come_back() {
-        let mut ledger = Ledger::new("boot");
-        let rule = |text: &str| text.parse::<SecurityGroupRuleId>().unwrap();
-        assert_eq!(ledger.rule(&rule("sgr-1"), 2), Ok(0));
-        assert_eq!(ledger.rule(&rule("sgr-2"), 2), Ok(1));
-        assert_eq!(ledger.rule(&rule("sgr-3"), 2).unwrap_err().limit, 2);
-        assert_eq!(ledger.retain_rules(|name| name != "sgr-1"), vec![0]);
-        assert_eq!(ledger.rule(&rule("sgr-3"), 2), Ok(0));
-        assert_eq!(ledger.rules().collect::<Vec<_>>(), vec![("sgr-2", 1), ("sgr-3", 0)]);
-    }
-
-    #[test]
     fn a_saved_ledger_is_read_back_on_the_same_boot_only() {
         let directory = tempfile::tempdir().unwrap();
         let file = LedgerFile::new(directory.path()).unwrap();
         assert_eq!(file.load("boot-1").unwrap(), None);
-        let mut ledger = Ledger::new("boot-1");
-        ledger.take_place(&eni("eni-a"), 9).unwrap().device = Some(("veth0".into(), 7));
-        ledger.group(&"sg-1".parse().unwrap());
+        let mut ledger = Ledger::new("boot-1", 0);
+        ledger.take_place(&eni("eni-a"), 9).unwrap().attachment =
+            Some(Attachment { device: "veth0".into(), index: 7, picked_up: true });
+        let mut numbers = Numbers::new();
+        let group: SecurityGroupId = "sg-1".parse().unwrap();
+        numbers.group(&group).unwrap();
+        numbers.vpc(&"vpc-1".parse().unwrap()).unwrap();
+        numbers.rule(&DecidingRule { group, rule: "sgr-1".parse().unwrap() }).unwrap();
+        ledger.set_numbers(&numbers);
         file.save(&ledger).unwrap();
-        assert_eq!(file.load("boot-1").unwrap(), Some(ledger));
+        let loaded = file.load("boot-1").unwrap().unwrap();
+        assert_eq!(loaded, ledger);
+        let mut again = loaded.clone();
+        again.set_numbers(&loaded.numbers().unwrap());
+        assert_eq!(again, ledger);
         assert_eq!(file.load("boot-2").unwrap(), None);
         fs::write(directory.path().join(FILE_NAME), "{").unwrap();
         assert_eq!(file.load("boot-1").unwrap(), None);

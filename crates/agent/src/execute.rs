@@ -1,0 +1,114 @@
+//! Carrying plans out on a kernel, in their order, and reading back what came of it.
+//!
+//! Decides nothing. An error of the kernel stops a plan where it is: every step leaves packets judged by the old policy or by
+//! the new one, never by neither; the next pass begins by reading what is there.
+use std::collections::BTreeMap;
+use std::io;
+
+use portcullis_core::net::Family;
+
+use crate::attach::AttachPlan;
+use crate::installed::Installed;
+use crate::kernel::{Kernel, SlotWord};
+use crate::policy::{Lengths, PolicyPlan};
+use crate::pool::Write;
+
+/// Takes and lets go of devices.
+pub fn carry_out_attach(plan: &AttachPlan, kernel: &mut impl Kernel) -> io::Result<()> {
+    write_all(&plan.writes, kernel)?;
+    for (slot, word) in &plan.closed {
+        kernel.set_pick_up_until(*slot, 0)?;
+        kernel.set_slot(*slot, *word)?;
+    }
+    for device in &plan.detach {
+        kernel.detach(*device)?;
+    }
+    for (device, slot) in &plan.attach {
+        kernel.attach(*device, *slot)?;
+    }
+    for (slot, handle) in &plan.left {
+        let generation = kernel.slot(*slot).generation.wrapping_add(1);
+        kernel.set_slot(*slot, SlotWord { generation, blob: 0 })?;
+        kernel.forget_flows(*handle, *slot)?;
+    }
+    Ok(())
+}
+
+/// Puts policies and members in force. On return no packet is judged by what was replaced.
+pub fn carry_out_policy(
+    plan: &PolicyPlan,
+    pick_up_ns: u64,
+    kernel: &mut impl Kernel,
+) -> io::Result<()> {
+    write_all(&plan.writes, kernel)?;
+    if let Some(lengths) = &plan.lengths_meanwhile {
+        set_lengths(lengths, kernel)?;
+    }
+    for (key, set) in &plan.member_puts {
+        kernel.put_member(*key, *set)?;
+    }
+    if !plan.member_puts.is_empty() {
+        kernel.raise_membership()?;
+    }
+    for slot in &plan.pick_ups {
+        let until = if pick_up_ns == 0 { 0 } else { kernel.now_ns().saturating_add(pick_up_ns) };
+        kernel.set_pick_up_until(*slot, until)?;
+    }
+    for (slot, word) in &plan.flips {
+        kernel.set_slot(*slot, *word)?;
+    }
+    for key in &plan.member_removes {
+        kernel.remove_member(*key)?;
+    }
+    if !plan.member_removes.is_empty() {
+        kernel.raise_membership()?;
+    }
+    if let Some(lengths) = &plan.lengths {
+        set_lengths(lengths, kernel)?;
+    }
+    kernel.barrier()
+}
+
+/// Reads back what a plan wrote: the slots that do not lead where they should, with the reason, or an error that concerns all.
+pub fn read_back(
+    plan: &PolicyPlan,
+    installed: &Installed,
+    kernel: &impl Kernel,
+) -> io::Result<BTreeMap<u32, String>> {
+    let mut wrong = BTreeMap::new();
+    for (slot, used) in &installed.slots {
+        if kernel.slot(*slot) != used.word {
+            wrong.insert(*slot, "the kernel's slot does not lead to the policy".to_string());
+        }
+    }
+    for (slot, _) in &plan.flips {
+        let Some(used) = installed.slots.get(slot) else { continue };
+        for offset in [used.word.blob, used.tables[0], used.tables[1]] {
+            let words = installed.pool.words(offset).unwrap_or_default();
+            if kernel.read_pool(offset, words.len() as u32) != words {
+                wrong.insert(*slot, "the kernel's pool does not hold the policy".to_string());
+            }
+        }
+    }
+    for (key, set) in &plan.member_puts {
+        if kernel.member(*key)? != Some(*set) {
+            return Err(io::Error::other(format!("member {} was not kept", key.prefix)));
+        }
+    }
+    for key in &plan.member_removes {
+        if kernel.member(*key)?.is_some() {
+            return Err(io::Error::other(format!("member {} was not removed", key.prefix)));
+        }
+    }
+    Ok(wrong)
+}
+
+fn write_all(writes: &[Write], kernel: &mut impl Kernel) -> io::Result<()> {
+    writes.iter().try_for_each(|write| kernel.write_pool(write.offset, &write.words))
+}
+
+fn set_lengths(lengths: &Lengths, kernel: &mut impl Kernel) -> io::Result<()> {
+    let [v4, v6] = lengths;
+    kernel.set_member_lengths(Family::V4, v4)?;
+    kernel.set_member_lengths(Family::V6, v6)
+}

@@ -1,0 +1,115 @@
+//! What the kernel holds, as far as the agent put it there: read back at start, kept in step with every plan.
+//!
+//! Knows the layout of blobs well enough to follow their references, not what rules mean. A slot whose words make no sense is
+//! taken for empty, which is closed.
+use std::collections::BTreeMap;
+use std::io;
+
+use portcullis_compile::abi;
+use portcullis_compile::members::MemberKey;
+
+use crate::kernel::{Kernel, SlotWord};
+use crate::pool::{Overlap, Pool, extent_length};
+
+/// Longest blob that is believed when read back.
+const BLOB_WORDS_MAX: u32 = portcullis_compile::budget::TABLE_WORDS_MAX as u32;
+
+/// What stands behind a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SlotUse {
+    /// Its word.
+    pub word: SlotWord,
+    /// Pool offsets of the egress and ingress tables; 0: none, as of a closed interface.
+    pub tables: [u32; 2],
+    /// Whether the interface has no policy yet.
+    pub closed: bool,
+    /// The interface's number.
+    pub handle: u64,
+}
+
+/// All of it.
+#[derive(Debug, Clone)]
+pub struct Installed {
+    /// The words, by place and content.
+    pub pool: Pool,
+    /// Slots that lead somewhere.
+    pub slots: BTreeMap<u32, SlotUse>,
+    /// Pool offset of each member's set.
+    pub members: BTreeMap<MemberKey, u32>,
+    /// Slot of each device with our programs.
+    pub attached: BTreeMap<u32, u32>,
+}
+
+impl Installed {
+    /// Reads what is there. Slots and members that cannot be followed are left out, and with them their words: they will be
+    /// written again, or removed.
+    pub fn read(kernel: &impl Kernel) -> io::Result<Self> {
+        let mut installed = Self {
+            pool: Pool::new(kernel.pool_words()),
+            slots: BTreeMap::new(),
+            members: BTreeMap::new(),
+            attached: kernel.attached()?,
+        };
+        for slot in 0..kernel.slot_count() {
+            let word = kernel.slot(slot);
+            if word.blob != 0 && installed.adopt_slot(kernel, slot, word).is_none() {
+                tracing::warn!(slot, blob = word.blob, "a slot leads to no policy; it is closed");
+            }
+        }
+        for (key, set) in kernel.members()? {
+            if installed.adopt_blob(kernel, set).is_some() {
+                installed.members.insert(key, set);
+            }
+        }
+        Ok(installed)
+    }
+
+    /// Whether the kernel still agrees about slots and devices: what others can have changed behind our back.
+    pub fn agrees_with(&self, kernel: &impl Kernel) -> io::Result<bool> {
+        let slots_agree = self.slots.iter().all(|(slot, used)| kernel.slot(*slot) == used.word);
+        Ok(slots_agree && self.attached == kernel.attached()?)
+    }
+
+    /// Gives up what stood behind a slot: its words are retired.
+    pub fn leave(&mut self, used: SlotUse) {
+        for offset in [used.word.blob, used.tables[0], used.tables[1]] {
+            if offset != 0 {
+                self.pool.leave(offset);
+            }
+        }
+    }
+
+    fn adopt_slot(&mut self, kernel: &impl Kernel, slot: u32, word: SlotWord) -> Option<()> {
+        let blob = self.adopt_blob(kernel, word.blob)?;
+        let at = |index: u64| blob.get(index as usize).copied();
+        let closed = at(abi::INTERFACE_FLAGS)? & abi::FLAG_CLOSED != 0;
+        let mut tables = [0; 2];
+        if !closed {
+            for (table, index) in
+                tables.iter_mut().zip([abi::INTERFACE_EGRESS, abi::INTERFACE_INGRESS])
+            {
+                *table = u32::try_from(at(index)?).ok()?;
+                self.adopt_blob(kernel, *table)?;
+            }
+        }
+        let handle = at(abi::INTERFACE_HANDLE)?;
+        self.slots.insert(slot, SlotUse { word, tables, closed, handle });
+        Some(())
+    }
+
+    fn adopt_blob(&mut self, kernel: &impl Kernel, offset: u32) -> Option<Vec<u64>> {
+        let extent = *kernel.read_pool(offset.checked_sub(1)?, 1).first()?;
+        let length = extent_length(extent).filter(|length| *length <= BLOB_WORDS_MAX)?;
+        let words = kernel.read_pool(offset, length);
+        if words.len() != length as usize {
+            return None;
+        }
+        match self.pool.adopt(offset, words.clone()) {
+            Ok(()) => Some(words),
+            Err(Overlap { offset }) => {
+                tracing::warn!(offset, "two blobs overlap in the pool");
+                None
+            }
+        }
+    }
+}

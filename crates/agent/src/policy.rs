@@ -1,0 +1,237 @@
+//! The second half of a pass: every bound interface has the policy of the desired revision, and members are who they are now.
+//!
+//! Pure: compiles, compares with what is installed, and emits only the difference. What cannot be compiled or placed fails
+//! alone and keeps its last good policy. Members of groups that a policy newly refers to come ahead of the policy; members
+//! nobody refers to go after it.
+use std::collections::{BTreeMap, BTreeSet};
+
+use portcullis_compile::interface::compile;
+use portcullis_compile::members::{MemberKey, set_words};
+use portcullis_compile::numbers::Numbers;
+use portcullis_core::host::{BoundInterface, Desired};
+use portcullis_core::ids::NetworkInterfaceId;
+use portcullis_core::net::Family;
+use portcullis_core::verdict::DecidingRule;
+
+use crate::attach::settings;
+use crate::device::Devices;
+use crate::installed::{Installed, SlotUse};
+use crate::kernel::SlotWord;
+use crate::ledger::{Ledger, Place};
+use crate::pool::{PoolFull, Write};
+
+/// Most prefix lengths that members of one family may have: each costs every look-up a step.
+pub const MEMBER_LENGTHS_MAX: usize = 16;
+
+/// Prefix lengths of members, IPv4 and IPv6, longest first.
+pub type Lengths = [Vec<u8>; 2];
+
+/// What to change, in the order of the fields.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PolicyPlan {
+    /// New words.
+    pub writes: Vec<Write>,
+    /// Prefix lengths while both old and new members are there; `None`: no member changes.
+    pub lengths_meanwhile: Option<Lengths>,
+    /// Members to add or to lead to another set.
+    pub member_puts: Vec<(MemberKey, u32)>,
+    /// Slots whose running flows may be picked up.
+    pub pick_ups: Vec<u32>,
+    /// Slots to lead to their new policies.
+    pub flips: Vec<(u32, SlotWord)>,
+    /// Members to remove.
+    pub member_removes: Vec<MemberKey>,
+    /// Prefix lengths afterwards.
+    pub lengths: Option<Lengths>,
+    /// Interfaces that keep what they had, and why.
+    pub failed: BTreeMap<NetworkInterfaceId, String>,
+}
+
+/// What is known and remembered, to be changed by a decision.
+pub struct Books<'a> {
+    /// Places of interfaces.
+    pub ledger: &'a mut Ledger,
+    /// Numbers of groups, VPCs and rules.
+    pub numbers: &'a mut Numbers,
+    /// What the kernel holds.
+    pub installed: &'a mut Installed,
+    /// How many rule counters the kernel has.
+    pub counters: u32,
+}
+
+/// Decides; the books are brought to how they will be when the plan has been carried out.
+pub fn decide(desired: &Desired, devices: &Devices, books: &mut Books<'_>) -> PolicyPlan {
+    let mut plan = PolicyPlan::default();
+    for bound in &desired.interfaces {
+        // An interface without a place was refused one in the first half.
+        let Some(place) = books.ledger.place(&bound.interface).cloned() else { continue };
+        match decide_interface(bound, &place, books, &mut plan) {
+            Ok(first_policy) => {
+                if first_policy {
+                    pick_up(bound, devices, books.ledger, &mut plan);
+                }
+            }
+            Err(why) => {
+                plan.failed.insert(bound.interface.clone(), why);
+            }
+        }
+    }
+    if let Err(why) = decide_members(desired, books, &mut plan) {
+        for bound in &desired.interfaces {
+            plan.failed.entry(bound.interface.clone()).or_insert_with(|| why.clone());
+        }
+    }
+    plan
+}
+
+/// True if the interface had no policy before.
+fn decide_interface(
+    bound: &BoundInterface,
+    place: &Place,
+    books: &mut Books<'_>,
+    plan: &mut PolicyPlan,
+) -> Result<bool, String> {
+    let policy = bound.policy.as_ref().map_err(ToString::to_string)?;
+    let compiled = compile(policy, &settings(bound, place.handle), books.numbers)
+        .map_err(|error| format!("{error}; {}", error.help()))?;
+    for rule in policy.egress.iter().chain(&policy.ingress) {
+        let name = DecidingRule { group: rule.group.clone(), rule: rule.rule.id.clone() };
+        let number = books.numbers.rule(&name).map_err(|error| error.to_string())?;
+        if number >= books.counters {
+            return Err(format!("this host has room for {} rules with counters", books.counters));
+        }
+    }
+    let mut taken = Vec::new();
+    let placed = place_words(&compiled, books.installed, plan, &mut taken);
+    let (blob, tables) = placed.map_err(|full| {
+        taken.iter().for_each(|offset| books.installed.pool.leave(*offset));
+        full.to_string()
+    })?;
+    let before = books.installed.slots.get(&place.slot).copied().unwrap_or_default();
+    if before.word.blob == blob {
+        // The very same words: nothing changes, and nobody holds them twice.
+        taken.iter().for_each(|offset| books.installed.pool.leave(*offset));
+        return Ok(false);
+    }
+    let word = SlotWord { generation: before.word.generation.wrapping_add(1), blob };
+    plan.flips.push((place.slot, word));
+    books.installed.leave(before);
+    let used = SlotUse { word, tables, closed: false, handle: place.handle };
+    books.installed.slots.insert(place.slot, used);
+    Ok(before.closed)
+}
+
+fn place_words(
+    compiled: &portcullis_compile::interface::CompiledInterface,
+    installed: &mut Installed,
+    plan: &mut PolicyPlan,
+    taken: &mut Vec<u32>,
+) -> Result<(u32, [u32; 2]), PoolFull> {
+    let mut take = |words: &[u64]| {
+        let (offset, write) = installed.pool.take(words)?;
+        taken.push(offset);
+        plan.writes.extend(write);
+        Ok(offset)
+    };
+    let egress = take(&compiled.egress)?;
+    let ingress = take(&compiled.ingress)?;
+    let blob = take(&compiled.interface.words(egress.into(), ingress.into()))?;
+    Ok((blob, [egress, ingress]))
+}
+
+/// A device that was running before its interface's first policy has flows whose beginning nobody saw. Once.
+fn pick_up(bound: &BoundInterface, devices: &Devices, ledger: &mut Ledger, plan: &mut PolicyPlan) {
+    let Some(place) = ledger.place_mut(&bound.interface) else { return };
+    let Some(attachment) = place.attachment.as_mut().filter(|a| !a.picked_up) else { return };
+    attachment.picked_up = true;
+    if devices.by_index(attachment.index).is_some_and(|device| device.is_up) {
+        plan.pick_ups.push(place.slot);
+    }
+}
+
+fn decide_members(
+    desired: &Desired,
+    books: &mut Books<'_>,
+    plan: &mut PolicyPlan,
+) -> Result<(), String> {
+    let wanted = wanted_members(desired, books, !plan.failed.is_empty())?;
+    let lengths = lengths(wanted.keys());
+    if lengths.iter().any(|l| l.len() > MEMBER_LENGTHS_MAX) {
+        return Err(format!("members have more than {MEMBER_LENGTHS_MAX} prefix lengths"));
+    }
+    for (key, groups) in &wanted {
+        let words = set_words(&groups.iter().copied().collect::<Vec<_>>());
+        let (set, write) = books.installed.pool.take(&words).map_err(|full| full.to_string())?;
+        plan.writes.extend(write);
+        match books.installed.members.insert(*key, set) {
+            Some(before) if before == set => books.installed.pool.leave(set),
+            Some(before) => {
+                books.installed.pool.leave(before);
+                plan.member_puts.push((*key, set));
+            }
+            None => plan.member_puts.push((*key, set)),
+        }
+    }
+    let gone: Vec<MemberKey> =
+        books.installed.members.keys().filter(|key| !wanted.contains_key(key)).copied().collect();
+    for key in &gone {
+        if let Some(set) = books.installed.members.remove(key) {
+            books.installed.pool.leave(set);
+        }
+    }
+    if !(plan.member_puts.is_empty() && gone.is_empty()) {
+        plan.lengths_meanwhile = Some(self::lengths(wanted.keys().chain(&gone)));
+        plan.lengths = Some(lengths);
+    }
+    plan.member_removes = gone;
+    Ok(())
+}
+
+/// Who should be in which groups. While a policy has failed, members of groups that only its last good one refers to stay.
+fn wanted_members(
+    desired: &Desired,
+    books: &mut Books<'_>,
+    keep_unknown: bool,
+) -> Result<BTreeMap<MemberKey, BTreeSet<u32>>, String> {
+    let mut wanted: BTreeMap<MemberKey, BTreeSet<u32>> = BTreeMap::new();
+    for (vpc, members) in &desired.members {
+        let vpc = books.numbers.vpc(vpc).map_err(|error| error.to_string())?;
+        for (prefix, groups) in members {
+            let groups = portcullis_compile::members::set(groups, books.numbers);
+            if !groups.is_empty() {
+                wanted.insert(MemberKey { vpc, prefix: *prefix }, groups);
+            }
+        }
+    }
+    if keep_unknown {
+        let referenced: BTreeSet<u32> = desired
+            .interfaces
+            .iter()
+            .filter_map(|bound| bound.policy.as_ref().ok())
+            .flat_map(|policy| policy.referenced_groups())
+            .filter_map(|group| books.numbers.group_if_named(&group))
+            .collect();
+        for (key, set) in &books.installed.members {
+            let kept = books.installed.pool.words(*set).unwrap_or_default().iter().skip(1);
+            let kept: Vec<u32> =
+                kept.map(|group| *group as u32).filter(|g| !referenced.contains(g)).collect();
+            if !kept.is_empty() {
+                wanted.entry(*key).or_default().extend(kept);
+            }
+        }
+    }
+    Ok(wanted)
+}
+
+fn lengths<'a>(keys: impl Iterator<Item = &'a MemberKey>) -> Lengths {
+    let mut lengths = [BTreeSet::new(), BTreeSet::new()];
+    for key in keys {
+        let [v4, v6] = &mut lengths;
+        let of_family = match key.prefix.family() {
+            Family::V4 => v4,
+            Family::V6 => v6,
+        };
+        of_family.insert(key.prefix.length());
+    }
+    lengths.map(|of_family| of_family.into_iter().rev().collect())
+}

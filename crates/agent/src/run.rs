@@ -1,0 +1,226 @@
+//! The agent itself: one pass brings the kernel to what is desired, and one thread makes a pass whenever something changed.
+//!
+//! Knows the order of a pass and what to do when one fails: read the kernel again and try at the next tick. It never opens
+//! anything because of an error. Time, devices, disk and kernel are given to it.
+use std::collections::BTreeMap;
+use std::io;
+
+use portcullis_compile::numbers::Numbers;
+use portcullis_core::host::{Desired, Report};
+use portcullis_core::ids::NetworkInterfaceId;
+use portcullis_core::verdict::DecidingRule;
+
+use crate::attach;
+use crate::device::Devices;
+use crate::execute::{carry_out_attach, carry_out_policy, read_back};
+use crate::installed::Installed;
+use crate::kernel::{Kernel, SlotWord};
+use crate::ledger::{Ledger, LedgerFile};
+use crate::policy::{self, Books};
+
+/// How long packets of flows that were running before an interface's first policy may begin entries, unless configured.
+pub const PICK_UP_S_DEFAULT: u64 = 60;
+const NS_PER_S: u64 = 1_000_000_000;
+
+/// What an agent is given.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Identity of the running boot.
+    pub boot_id: String,
+    /// Length of the pick-up window; 0: never.
+    pub pick_up_s: u64,
+}
+
+/// One host's enforcement.
+pub struct Agent<K> {
+    kernel: K,
+    settings: Settings,
+    file: LedgerFile,
+    saved: Ledger,
+    ledger: Ledger,
+    numbers: Numbers,
+    /// `None` after a failure: to be read again.
+    installed: Option<Installed>,
+}
+
+impl<K: Kernel> Agent<K> {
+    /// Takes over what an earlier agent left; closed, where its ledger is lost.
+    pub fn new(mut kernel: K, file: LedgerFile, settings: Settings) -> io::Result<Self> {
+        let loaded = file.load(&settings.boot_id)?;
+        let known = loaded.and_then(|ledger| Some((ledger.numbers()?, ledger)));
+        let (numbers, ledger) = match known {
+            Some(known) => known,
+            None => {
+                forget_everything(&mut kernel)?;
+                (Numbers::new(), Ledger::new(&settings.boot_id, kernel.now_ns()))
+            }
+        };
+        let saved = ledger.clone();
+        Ok(Self { kernel, settings, file, saved, ledger, numbers, installed: None })
+    }
+
+    /// Brings the kernel to `desired`, as far as it can be, and says how far that is.
+    pub fn pass(&mut self, desired: &Desired, devices: &Devices) -> Report {
+        match self.try_pass(desired, devices) {
+            Ok(report) => report,
+            Err(error) => {
+                tracing::error!(%error, "a pass failed; it is made again");
+                self.installed = None;
+                let failed = |b: &portcullis_core::host::BoundInterface| {
+                    (b.interface.clone(), format!("the host's kernel refused a change: {error}"))
+                };
+                Report {
+                    revision: desired.revision,
+                    failed: desired.interfaces.iter().map(failed).collect(),
+                    pending: BTreeMap::new(),
+                }
+            }
+        }
+    }
+
+    /// The kernel.
+    pub fn kernel(&self) -> &K {
+        &self.kernel
+    }
+
+    /// The kernel, for upkeep that no plan is needed for.
+    pub fn kernel_mut(&mut self) -> &mut K {
+        &mut self.kernel
+    }
+
+    /// Places of interfaces.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Numbers of rules.
+    pub fn numbers(&self) -> &Numbers {
+        &self.numbers
+    }
+
+    /// What is installed, if the last pass came through.
+    pub fn installed(&self) -> Option<&Installed> {
+        self.installed.as_ref()
+    }
+
+    fn try_pass(&mut self, desired: &Desired, devices: &Devices) -> io::Result<Report> {
+        let mut installed = match self.installed.take() {
+            Some(installed) if installed.agrees_with(&self.kernel)? => installed,
+            _ => Installed::read(&self.kernel)?,
+        };
+        let attach = attach::decide(
+            desired,
+            devices,
+            self.kernel.slot_count(),
+            &mut self.ledger,
+            &mut self.numbers,
+            &mut installed,
+        );
+        self.save_ledger()?;
+        carry_out_attach(&attach, &mut self.kernel)?;
+
+        let mut books = Books {
+            ledger: &mut self.ledger,
+            numbers: &mut self.numbers,
+            installed: &mut installed,
+            counters: self.kernel.counter_count(),
+        };
+        let plan = policy::decide(desired, devices, &mut books);
+        self.save_ledger()?;
+        carry_out_policy(&plan, self.settings.pick_up_s * NS_PER_S, &mut self.kernel)?;
+        let wrong = read_back(&plan, &installed, &self.kernel)?;
+        installed.pool.settle();
+
+        let mut failed = attach.failed;
+        for (interface, why) in plan.failed {
+            failed.entry(interface).or_insert(why);
+        }
+        for bound in &desired.interfaces {
+            let slot = self.ledger.place(&bound.interface).map(|place| place.slot);
+            if let Some(why) = slot.and_then(|slot| wrong.get(&slot)) {
+                failed.entry(bound.interface.clone()).or_insert_with(|| why.clone());
+            }
+        }
+        if failed.is_empty() {
+            self.take_back_counters(desired)?;
+        }
+        if wrong.is_empty() {
+            self.installed = Some(installed);
+        }
+        Ok(Report { revision: desired.revision, failed, pending: attach.pending })
+    }
+
+    /// Counters of rules that no policy has any more are zeroed and may be given again. Only when nothing has failed: a last
+    /// good policy may still count on them.
+    fn take_back_counters(&mut self, desired: &Desired) -> io::Result<()> {
+        let live: std::collections::BTreeSet<DecidingRule> = desired
+            .interfaces
+            .iter()
+            .filter_map(|bound| bound.policy.as_ref().ok())
+            .flat_map(|policy| policy.egress.iter().chain(&policy.ingress))
+            .map(|rule| DecidingRule { group: rule.group.clone(), rule: rule.rule.id.clone() })
+            .collect();
+        let freed = self.numbers.retain_rules(|rule| live.contains(rule));
+        if freed.is_empty() { Ok(()) } else { self.kernel.zero_counters(&freed) }
+    }
+
+    /// Numbers are durable before the kernel hears of them.
+    fn save_ledger(&mut self) -> io::Result<()> {
+        self.ledger.set_numbers(&self.numbers);
+        if self.ledger != self.saved {
+            self.file.save(&self.ledger)?;
+            self.saved = self.ledger.clone();
+        }
+        Ok(())
+    }
+}
+
+/// The state of one bound interface on this host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BindingState {
+    /// The interface.
+    pub interface: NetworkInterfaceId,
+    /// The device's name now, or the one it was bound by if it is not there.
+    pub device: String,
+    /// The kernel's index of the device, if it is there.
+    pub index: Option<u32>,
+    /// Whether the interface still waits for its first policy.
+    pub closed: bool,
+}
+
+impl<K: Kernel> Agent<K> {
+    /// The bound interfaces as they are now.
+    pub fn bindings(&self, devices: &Devices) -> Vec<BindingState> {
+        let state = |(name, place): (&str, &crate::ledger::Place)| {
+            let attachment = place.attachment.as_ref()?;
+            let device = devices.by_index(attachment.index);
+            let used = self.installed.as_ref().and_then(|i| i.slots.get(&place.slot));
+            Some(BindingState {
+                interface: name.parse().ok()?,
+                device: device.map_or(&attachment.device, |device| &device.name).clone(),
+                index: device.map(|device| device.index),
+                closed: used.is_none_or(|used| used.closed),
+            })
+        };
+        self.ledger.places().filter_map(state).collect()
+    }
+}
+
+/// Without a ledger nothing that is pinned can be told from garbage: every slot is closed, every member gone.
+fn forget_everything(kernel: &mut impl Kernel) -> io::Result<()> {
+    for slot in 0..kernel.slot_count() {
+        let before = kernel.slot(slot);
+        if before.blob != 0 {
+            tracing::warn!(slot, "a slot of an unknown agent is closed");
+            let generation = before.generation.wrapping_add(1);
+            kernel.set_slot(slot, SlotWord { generation, blob: 0 })?;
+        }
+    }
+    for key in kernel.members()?.into_keys() {
+        kernel.remove_member(key)?;
+    }
+    let counters: Vec<u32> = (0..kernel.counter_count()).collect();
+    kernel.zero_counters(&counters)?;
+    kernel.barrier()
+}
+
