@@ -134,7 +134,8 @@ fn closed_words(
             .words(0, 0),
         Err(_) => vec![0; abi::INTERFACE_HEADER_WORDS as usize],
     };
-    for (index, value) in [(abi::INTERFACE_HANDLE, handle), (abi::INTERFACE_FLAGS, abi::FLAG_CLOSED)]
+    for (index, value) in
+        [(abi::INTERFACE_HANDLE, handle), (abi::INTERFACE_FLAGS, abi::FLAG_CLOSED)]
     {
         if let Some(word) = words.get_mut(index as usize) {
             *word |= value;

@@ -29,7 +29,7 @@ pub fn carry_out_attach(plan: &AttachPlan, kernel: &mut impl Kernel) -> io::Resu
     for (slot, handle) in &plan.left {
         let generation = kernel.slot(*slot).generation.wrapping_add(1);
         kernel.set_slot(*slot, SlotWord { generation, blob: 0 })?;
-        kernel.forget_flows(*handle, *slot)?;
+        kernel.forget(*handle, *slot)?;
     }
     Ok(())
 }

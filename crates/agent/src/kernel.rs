@@ -7,6 +7,8 @@ use std::io;
 
 use portcullis_compile::members::MemberKey;
 use portcullis_core::net::Family;
+use portcullis_core::rule::{Direction, Policy};
+use portcullis_core::verdict::Reason;
 
 /// A slot's word: what the program reads once for each packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,6 +29,30 @@ impl SlotWord {
     pub fn from_word(word: u64) -> Self {
         Self { generation: (word >> 32) as u32, blob: word as u32 }
     }
+}
+
+/// Packets that something happened to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Count {
+    /// Packets on the wire, so that a large segment counts as all that it is cut into.
+    pub packets: u64,
+    /// Bytes of their frames.
+    pub bytes: u64,
+    /// When the last one came, on the kernel's clock; 0: never.
+    pub last_seen_ns: u64,
+}
+
+/// A count at a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReasonCount {
+    /// Which way the packets went.
+    pub direction: Direction,
+    /// What became of them.
+    pub policy: Policy,
+    /// Why.
+    pub reason: Reason,
+    /// How many.
+    pub count: Count,
 }
 
 /// What planning and execution need of a kernel. Every write is visible to packets when the call returns, single words are
@@ -71,8 +97,14 @@ pub trait Kernel {
     fn attach(&mut self, device: u32, slot: u32) -> io::Result<()>;
     /// Takes the programs off a device; one that is gone is no error.
     fn detach(&mut self, device: u32) -> io::Result<()>;
-    /// Forgets all flows of an interface.
-    fn forget_flows(&mut self, handle: u64, slot: u32) -> io::Result<()>;
+    /// Forgets all flows of an interface, and what was counted at its slot.
+    fn forget(&mut self, handle: u64, slot: u32) -> io::Result<()>;
+    /// What a rule counter holds.
+    fn counter(&self, counter: u32) -> io::Result<Count>;
+    /// What was counted at a slot, by direction, verdict and reason; what never happened is left out.
+    fn reasons(&self, slot: u32) -> io::Result<Vec<ReasonCount>>;
+    /// What time does by itself: removes flows that have idled out, takes events from the kernel.
+    fn upkeep(&mut self) -> io::Result<()>;
     /// Sets rule counters to zero.
     fn zero_counters(&mut self, counters: &[u32]) -> io::Result<()>;
     /// Returns when no packet is being judged that could have seen what was there before the call.

@@ -10,3 +10,5 @@ pub mod ledger;
 pub mod policy;
 pub mod pool;
 pub mod run;
+pub mod thread;
+pub mod view;

@@ -175,37 +175,6 @@ impl<K: Kernel> Agent<K> {
     }
 }
 
-/// The state of one bound interface on this host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BindingState {
-    /// The interface.
-    pub interface: NetworkInterfaceId,
-    /// The device's name now, or the one it was bound by if it is not there.
-    pub device: String,
-    /// The kernel's index of the device, if it is there.
-    pub index: Option<u32>,
-    /// Whether the interface still waits for its first policy.
-    pub closed: bool,
-}
-
-impl<K: Kernel> Agent<K> {
-    /// The bound interfaces as they are now.
-    pub fn bindings(&self, devices: &Devices) -> Vec<BindingState> {
-        let state = |(name, place): (&str, &crate::ledger::Place)| {
-            let attachment = place.attachment.as_ref()?;
-            let device = devices.by_index(attachment.index);
-            let used = self.installed.as_ref().and_then(|i| i.slots.get(&place.slot));
-            Some(BindingState {
-                interface: name.parse().ok()?,
-                device: device.map_or(&attachment.device, |device| &device.name).clone(),
-                index: device.map(|device| device.index),
-                closed: used.is_none_or(|used| used.closed),
-            })
-        };
-        self.ledger.places().filter_map(state).collect()
-    }
-}
-
 /// Without a ledger nothing that is pinned can be told from garbage: every slot is closed, every member gone.
 fn forget_everything(kernel: &mut impl Kernel) -> io::Result<()> {
     for slot in 0..kernel.slot_count() {
@@ -223,4 +192,3 @@ fn forget_everything(kernel: &mut impl Kernel) -> io::Result<()> {
     kernel.zero_counters(&counters)?;
     kernel.barrier()
 }
-

@@ -1,0 +1,171 @@
+//! The agent's thread: one place where news, ticks and questions come in, and one pass at a time goes out.
+//!
+//! News is cheap and coalesced: of many desired states only the newest is carried out. A tick heals what others changed and
+//! lets flows age. The thread ends when told to, or when its handle is gone; the kernel goes on enforcing.
+use std::io;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use portcullis_core::host::{Desired, Report};
+
+use crate::device::{self, Devices};
+use crate::kernel::Kernel;
+use crate::run::Agent;
+use crate::view::{BindingState, InterfaceCount, RuleHits};
+
+/// How often the agent looks whether the kernel is still as it left it.
+pub const TICK: Duration = Duration::from_secs(1);
+
+enum Ask {
+    Desired(Box<Desired>),
+    /// Devices may have changed.
+    Look,
+    Bindings(Sender<io::Result<Vec<BindingState>>>),
+    Hits(Sender<io::Result<Vec<RuleHits>>>),
+    Counts {
+        with_accepted: bool,
+        answer: Sender<io::Result<Vec<InterfaceCount>>>,
+    },
+    Stop,
+}
+
+/// Speaks to a running agent. Cheap to clone.
+#[derive(Clone)]
+pub struct AgentHandle {
+    asks: Sender<Ask>,
+}
+
+/// The agent has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the agent of this host has ended")]
+pub struct Ended;
+
+impl From<Ended> for io::Error {
+    fn from(ended: Ended) -> Self {
+        io::Error::other(ended)
+    }
+}
+
+impl AgentHandle {
+    /// Says what the host should enforce from now on. Older news that was not yet carried out is dropped.
+    pub fn desire(&self, desired: Desired) -> Result<(), Ended> {
+        self.asks.send(Ask::Desired(Box::new(desired))).map_err(|_| Ended)
+    }
+
+    /// The bound interfaces as they are now.
+    pub fn bindings(&self) -> io::Result<Vec<BindingState>> {
+        self.ask(Ask::Bindings)
+    }
+
+    /// Hits of every rule that some bound interface has.
+    pub fn hits(&self) -> io::Result<Vec<RuleHits>> {
+        self.ask(Ask::Hits)
+    }
+
+    /// Drops at bound interfaces by reason, and accepted packets too if wanted.
+    pub fn counts(&self, with_accepted: bool) -> io::Result<Vec<InterfaceCount>> {
+        self.ask(|answer| Ask::Counts { with_accepted, answer })
+    }
+
+    /// Ends the agent after the pass it is in. What is enforced stays enforced.
+    pub fn stop(&self) {
+        // An agent that has ended already has stopped.
+        let _ = self.asks.send(Ask::Stop);
+    }
+
+    fn ask<T>(&self, ask: impl FnOnce(Sender<io::Result<T>>) -> Ask) -> io::Result<T> {
+        let (answer, answered) = channel();
+        self.asks.send(ask(answer)).map_err(|_| Ended)?;
+        answered.recv().map_err(|_| Ended)?
+    }
+}
+
+/// Starts the agent in the calling thread's network namespace. `report` is told what came of each pass.
+pub fn start<K: Kernel + Send + 'static>(
+    agent: Agent<K>,
+    report: impl FnMut(Report) + Send + 'static,
+) -> io::Result<(AgentHandle, JoinHandle<()>)> {
+    let (asks, inbox) = channel();
+    let handle = AgentHandle { asks: asks.clone() };
+    std::thread::Builder::new().name("devices".into()).spawn(move || {
+        let told = device::watch(|| asks.send(Ask::Look).is_ok());
+        if let Err(error) = told {
+            tracing::warn!(%error, "devices are only looked at every {} ms", TICK.as_millis());
+        }
+    })?;
+    let thread = std::thread::Builder::new()
+        .name("agent".into())
+        .spawn(move || Loop { agent, desired: None, report }.run(&inbox))?;
+    Ok((handle, thread))
+}
+
+struct Loop<K, R> {
+    agent: Agent<K>,
+    desired: Option<Box<Desired>>,
+    report: R,
+}
+
+impl<K: Kernel, R: FnMut(Report)> Loop<K, R> {
+    fn run(mut self, inbox: &Receiver<Ask>) {
+        let mut next_tick = Instant::now() + TICK;
+        loop {
+            let first =
+                match inbox.recv_timeout(next_tick.saturating_duration_since(Instant::now())) {
+                    Ok(ask) => Some(ask),
+                    Err(RecvTimeoutError::Timeout) => None,
+                    Err(RecvTimeoutError::Disconnected) => return,
+                };
+            let is_tick = Instant::now() >= next_tick;
+            let mut pass_needed = is_tick;
+            for ask in first.into_iter().chain(inbox.try_iter()) {
+                match ask {
+                    Ask::Desired(desired) => {
+                        self.desired = Some(desired);
+                        pass_needed = true;
+                    }
+                    Ask::Look => pass_needed = true,
+                    Ask::Stop => return,
+                    question => self.answer(question),
+                }
+            }
+            if is_tick {
+                next_tick = Instant::now() + TICK;
+                if let Err(error) = self.agent.kernel_mut().upkeep() {
+                    tracing::warn!(%error, "flows were not looked after");
+                }
+            }
+            if pass_needed {
+                self.pass();
+            }
+        }
+    }
+
+    /// Until it has been told what to enforce, an agent leaves everything as it is.
+    fn pass(&mut self) {
+        let Some(desired) = &self.desired else { return };
+        let report = match Devices::list() {
+            Ok(devices) => self.agent.pass(desired, &devices),
+            Err(error) => {
+                tracing::error!(%error, "the host's devices cannot be listed");
+                return;
+            }
+        };
+        (self.report)(report);
+    }
+
+    fn answer(&self, question: Ask) {
+        // Whoever asked may be gone.
+        let _ = match question {
+            Ask::Bindings(answer) => {
+                let bindings = Devices::list().map(|devices| self.agent.bindings(&devices));
+                answer.send(bindings).is_ok()
+            }
+            Ask::Hits(answer) => answer.send(self.agent.hits()).is_ok(),
+            Ask::Counts { with_accepted, answer } => {
+                answer.send(self.agent.counts(with_accepted)).is_ok()
+            }
+            Ask::Desired(_) | Ask::Look | Ask::Stop => true,
+        };
+    }
+}

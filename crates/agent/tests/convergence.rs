@@ -1,0 +1,286 @@
+//! Passes against a kernel of memory that can die before any of its writes.
+//!
+//! After every single write each probe flow is judged by what the kernel holds at that moment. It must say what the old world
+//! says or what the new one says; and whoever takes over from a dead agent must arrive at the new one.
+mod memory;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use memory::{Memory, MemoryKernel, Shared, judge};
+use portcullis_agent::device::{Device, Devices};
+use portcullis_agent::ledger::LedgerFile;
+use portcullis_agent::run::{Agent, Settings};
+use portcullis_core::evaluate::Evaluator;
+use portcullis_core::flow::Flow;
+use portcullis_core::host::{BoundInterface, Desired, IdleTimes, PolicyError};
+use portcullis_core::ids::NetworkInterfaceId;
+use portcullis_core::records::ConnectionTracking;
+use portcullis_core::resolve::interface_policy;
+use portcullis_core::rule::Policy;
+use portcullis_core::verdict::{Judge, Reason};
+use portcullis_core::world::World;
+use portcullis_testkit::random::Random;
+use portcullis_testkit::random_world::{WorldSize, random_flow, random_world};
+
+const PROBES: usize = 40;
+
+fn device_name(interface: &NetworkInterfaceId) -> String {
+    format!("tap-{interface}")
+}
+
+/// Every interface of the world, bound to a device of its own.
+fn desired(world: &World, revision: u64) -> Desired {
+    let mut desired = Desired { revision, interfaces: Vec::new(), members: BTreeMap::new() };
+    for interface in world.interfaces() {
+        let policy = interface_policy(world, &interface.id).ok_or(PolicyError::Dangling);
+        for group in policy.iter().flat_map(|policy| policy.referenced_groups()) {
+            for member in world.members(&group) {
+                let vpc = desired.members.entry(member.vpc.clone()).or_default();
+                for prefix in &member.addresses {
+                    let groups = vpc.entry(*prefix).or_insert_with(Vec::new);
+                    if !groups.contains(&group) {
+                        groups.push(group.clone());
+                    }
+                }
+            }
+        }
+        desired.interfaces.push(BoundInterface {
+            interface: interface.id.clone(),
+            device: device_name(&interface.id).parse().unwrap(),
+            policy,
+            idle_times: IdleTimes::new(ConnectionTracking::DEFAULT),
+            flows_max: 1000,
+        });
+    }
+    desired
+}
+
+fn devices(world: &World) -> Vec<Device> {
+    let device = |(index, id): (u32, &NetworkInterfaceId)| Device {
+        index,
+        name: device_name(id),
+        is_up: true,
+    };
+    (10..).zip(world.interfaces().map(|i| &i.id)).map(device).collect()
+}
+
+fn all(devices: Vec<Device>) -> Devices {
+    devices.into_iter().collect()
+}
+
+fn agent(kernel: MemoryKernel, directory: &Path) -> io::Result<Agent<MemoryKernel>> {
+    let file = LedgerFile::new(directory)?;
+    Agent::new(kernel, file, Settings { boot_id: "boot".into(), pick_up_s: 60 })
+}
+
+fn probes(seed: u64, world: &World) -> Vec<Flow> {
+    let mut random = Random::new(seed);
+    (0..PROBES).map(|_| random_flow(&mut random, world)).collect()
+}
+
+/// What a world says of each flow, at the device that has its interface.
+fn verdicts(world: &World, flows: &[Flow]) -> Vec<(u32, Flow, (Policy, Reason))> {
+    let mut evaluator = Evaluator::new(world);
+    let devices = all(devices(world));
+    let mut verdict = |flow: &Flow| {
+        let device = devices.by_name(&device_name(flow.interface())).unwrap().index;
+        let verdict = evaluator.judge(flow).unwrap();
+        (device, flow.clone(), (verdict.policy, verdict.reason))
+    };
+    flows.iter().map(&mut verdict).collect()
+}
+
+fn assert_in_force(memory: &Memory, world: &World, flows: &[Flow]) {
+    for (device, flow, expected) in verdicts(world, flows) {
+        assert_eq!(judge(memory, device, &flow), Some(expected), "{flow:?}");
+    }
+}
+
+/// The same groups and members with other rules.
+fn with_other_rules(world: &World, seed: u64) -> World {
+    let other = random_world(seed, WorldSize::SMALL);
+    let mut new = world.clone();
+    for group in world.groups() {
+        let donor = other
+            .group(&group.id)
+            .filter(|donor| donor.vpc == group.vpc && donor.group_type == group.group_type);
+        if let Some(donor) = donor {
+            let (rules, inner_access) = (donor.rules.clone(), donor.inner_access);
+            new.put_group(portcullis_core::world::Group { rules, inner_access, ..group.clone() });
+        }
+    }
+    new
+}
+
+#[test]
+fn a_kill_before_any_write_leaves_old_or_new_and_the_heir_arrives() {
+    for seed in 0..4 {
+        let old = random_world(seed, WorldSize::SMALL);
+        let new = with_other_rules(&old, seed + 1_000_000);
+        let flows = probes(seed, &old);
+        assert_ne!(desired(&old, 1), desired(&new, 1));
+        let mut dies_at = 0;
+        while !survives(dies_at, &old, &new, &flows) {
+            dies_at += 1;
+        }
+        assert!(dies_at > 10, "a change of rules takes more writes than {dies_at}");
+    }
+}
+
+/// From `old` to `new` with a kill before write `dies_at`; false if there was one.
+fn survives(dies_at: usize, old: &World, new: &World, flows: &[Flow]) -> bool {
+    let directory = tempfile::tempdir().unwrap();
+    let memory = Shared::default();
+    let mut first = agent(MemoryKernel::new(&memory), directory.path()).unwrap();
+    let report = first.pass(&desired(old, 1), &all(devices(old)));
+    assert_eq!((report.revision, report.failed.len(), report.pending.len()), (1, 0, 0));
+    assert_in_force(&memory.borrow(), old, flows);
+    drop(first);
+
+    let (before, after) = (verdicts(old, flows), verdicts(new, flows));
+    let kernel = MemoryKernel::dying(
+        &memory,
+        dies_at,
+        Box::new(move |memory| {
+            for (old, new) in before.iter().zip(&after) {
+                let now = judge(memory, old.0, &old.1);
+                assert!(now == Some(old.2) || now == Some(new.2), "{:?}: {now:?}", old.1);
+            }
+        }),
+    );
+    let report = agent(kernel, directory.path())
+        .map(|mut second| second.pass(&desired(new, 2), &all(devices(new))));
+    let survived = report.is_ok_and(|report| report.failed.is_empty());
+
+    let mut heir = agent(MemoryKernel::new(&memory), directory.path()).unwrap();
+    let report = heir.pass(&desired(new, 2), &all(devices(new)));
+    assert_eq!((report.revision, report.failed.len()), (2, 0), "{report:?}");
+    assert_in_force(&memory.borrow(), new, flows);
+    survived
+}
+
+#[test]
+fn the_same_again_writes_nothing() {
+    let world = random_world(7, WorldSize::SMALL);
+    let directory = tempfile::tempdir().unwrap();
+    let memory = Shared::default();
+    let mut first = agent(MemoryKernel::new(&memory), directory.path()).unwrap();
+    first.pass(&desired(&world, 1), &all(devices(&world)));
+    let writes = memory.borrow().writes;
+    first.pass(&desired(&world, 2), &all(devices(&world)));
+    assert_eq!(memory.borrow().writes, writes);
+    drop(first);
+    // Nor does an heir.
+    let mut heir = agent(MemoryKernel::new(&memory), directory.path()).unwrap();
+    let report = heir.pass(&desired(&world, 3), &all(devices(&world)));
+    assert_eq!((report.revision, memory.borrow().writes), (3, 0));
+}
+
+#[test]
+fn without_its_ledger_an_agent_begins_closed_and_arrives() {
+    let world = random_world(8, WorldSize::SMALL);
+    let flows = probes(8, &world);
+    let memory = Shared::default();
+    for _ in 0..2 {
+        let directory = tempfile::tempdir().unwrap();
+        let mut agent = agent(MemoryKernel::new(&memory), directory.path()).unwrap();
+        for (device, flow, _) in verdicts(&world, &flows) {
+            assert_eq!(judge(&memory.borrow(), device, &flow), None);
+        }
+        agent.pass(&desired(&world, 1), &all(devices(&world)));
+        assert_in_force(&memory.borrow(), &world, &flows);
+    }
+}
+
+#[test]
+fn an_interface_that_cannot_be_compiled_keeps_its_last_policy_and_fails_alone() {
+    let world = random_world(10, WorldSize::SMALL);
+    let flows = probes(10, &world);
+    let directory = tempfile::tempdir().unwrap();
+    let memory = Shared::default();
+    let mut agent = agent(MemoryKernel::new(&memory), directory.path()).unwrap();
+    agent.pass(&desired(&world, 1), &all(devices(&world)));
+
+    let mut broken = desired(&world, 2);
+    broken.interfaces[0].policy = Err(PolicyError::Dangling);
+    let report = agent.pass(&broken, &all(devices(&world)));
+    let failed: Vec<_> = report.failed.into_keys().collect();
+    assert_eq!(failed, [broken.interfaces[0].interface.clone()]);
+    assert_in_force(&memory.borrow(), &world, &flows);
+}
+
+#[test]
+fn a_new_interface_without_a_policy_is_closed() {
+    let world = random_world(11, WorldSize::SMALL);
+    let directory = tempfile::tempdir().unwrap();
+    let memory = Shared::default();
+    let mut agent = agent(MemoryKernel::new(&memory), directory.path()).unwrap();
+    let mut broken = desired(&world, 1);
+    for bound in &mut broken.interfaces {
+        bound.policy = Err(PolicyError::Dangling);
+    }
+    let report = agent.pass(&broken, &all(devices(&world)));
+    assert_eq!(report.failed.len(), broken.interfaces.len());
+    assert_eq!(memory.borrow().attached.len(), broken.interfaces.len());
+    for (device, flow, _) in verdicts(&world, &probes(11, &world)) {
+        assert_eq!(judge(&memory.borrow(), device, &flow), None);
+    }
+    assert!(agent.bindings(&all(devices(&world))).iter().all(|binding| binding.closed));
+}
+
+#[test]
+fn an_unbound_interface_leaves_nothing() {
+    let world = random_world(12, WorldSize::SMALL);
+    let directory = tempfile::tempdir().unwrap();
+    let memory = Shared::default();
+    let mut agent = agent(MemoryKernel::new(&memory), directory.path()).unwrap();
+    agent.pass(&desired(&world, 1), &all(devices(&world)));
+    let nothing = Desired { revision: 2, interfaces: Vec::new(), members: BTreeMap::new() };
+    let report = agent.pass(&nothing, &all(devices(&world)));
+    assert_eq!((report.failed.len(), report.pending.len()), (0, 0));
+    let memory = memory.borrow();
+    assert!(memory.attached.is_empty() && memory.members.is_empty());
+    assert!(memory.slots.values().all(|word| *word as u32 == 0));
+    assert_eq!(agent.installed().unwrap().pool.used(), 0);
+    assert_eq!(agent.numbers().rules().count(), 0);
+}
+
+#[test]
+fn devices_vanish_return_and_are_renamed() {
+    let world = random_world(9, WorldSize::SMALL);
+    let there = devices(&world);
+    let directory = tempfile::tempdir().unwrap();
+    let memory = Shared::default();
+    let mut agent = agent(MemoryKernel::new(&memory), directory.path()).unwrap();
+    let mut pass = |devices: Vec<Device>| {
+        let report = agent.pass(&desired(&world, 1), &all(devices));
+        (report.failed.len(), report.pending.len())
+    };
+    assert_eq!(pass(there.clone()), (0, 0));
+    let attached = memory.borrow().attached.clone();
+    let picked_up = |memory: &Memory| memory.pick_ups.values().filter(|until| **until > 0).count();
+    assert_eq!(picked_up(&memory.borrow()), there.len());
+
+    // Renamed: the index is still ours.
+    let mut renamed = there.clone();
+    renamed[0].name = "elsewhere".into();
+    assert_eq!(pass(renamed.clone()), (0, 0));
+    assert_eq!(memory.borrow().attached, attached);
+
+    // Another device takes the old name meanwhile: it is not ours.
+    renamed.push(Device { index: 99, name: there[0].name.clone(), is_up: true });
+    assert_eq!(pass(renamed), (0, 0));
+    assert!(!memory.borrow().attached.contains_key(&99));
+
+    // Vanished: the kernel drops our programs with the device.
+    memory.borrow_mut().attached.remove(&there[0].index);
+    assert_eq!(pass(there[1..].to_vec()), (0, 1));
+
+    // Back under its name with another index.
+    let mut back = there.clone();
+    back[0].index = 200;
+    assert_eq!(pass(back), (0, 0));
+    assert_eq!(memory.borrow().attached.get(&200), attached.get(&there[0].index));
+}

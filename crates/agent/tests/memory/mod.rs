@@ -1,0 +1,206 @@
+//! A kernel of memory, which can die before any of its writes and shows each to a watcher; and a judge of what it holds.
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io;
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use portcullis_agent::kernel::{Count, Kernel, ReasonCount, SlotWord};
+use portcullis_compile::abi;
+use portcullis_compile::interpret;
+use portcullis_compile::members::MemberKey;
+use portcullis_core::flow::Flow;
+use portcullis_core::net::{Family, Prefix};
+use portcullis_core::rule::Policy;
+use portcullis_core::verdict::Reason;
+
+const POOL_WORDS: u32 = 1 << 18;
+const SLOTS: u32 = 32;
+const COUNTERS: u32 = 256;
+
+/// What survives the agent.
+#[derive(Default)]
+pub struct Memory {
+    pub pool: Vec<u64>,
+    pub slots: BTreeMap<u32, u64>,
+    pub pick_ups: BTreeMap<u32, u64>,
+    pub members: BTreeMap<MemberKey, u32>,
+    pub lengths: BTreeMap<Family, Vec<u8>>,
+    pub attached: BTreeMap<u32, u32>,
+    pub membership: u64,
+    /// Writes of the present agent.
+    pub writes: usize,
+}
+
+pub type Shared = Rc<RefCell<Memory>>;
+type Watcher = Box<dyn Fn(&Memory)>;
+
+pub struct MemoryKernel {
+    memory: Shared,
+    dies_at: usize,
+    watcher: Watcher,
+}
+
+impl MemoryKernel {
+    /// A kernel that never dies.
+    pub fn new(memory: &Shared) -> Self {
+        Self::dying(memory, usize::MAX, Box::new(|_| ()))
+    }
+
+    /// A kernel that refuses its write number `dies_at` and all after it.
+    pub fn dying(memory: &Shared, dies_at: usize, watcher: Watcher) -> Self {
+        memory.borrow_mut().pool.resize(POOL_WORDS as usize, 0);
+        memory.borrow_mut().writes = 0;
+        Self { memory: memory.clone(), dies_at, watcher }
+    }
+
+    fn write<T>(&mut self, change: impl FnOnce(&mut Memory) -> T) -> io::Result<T> {
+        let mut memory = self.memory.borrow_mut();
+        if memory.writes == self.dies_at {
+            return Err(io::Error::other("killed"));
+        }
+        memory.writes += 1;
+        let answer = change(&mut memory);
+        drop(memory);
+        (self.watcher)(&self.memory.borrow());
+        Ok(answer)
+    }
+}
+
+impl Kernel for MemoryKernel {
+    fn pool_words(&self) -> u32 {
+        POOL_WORDS
+    }
+
+    fn slot_count(&self) -> u32 {
+        SLOTS
+    }
+
+    fn counter_count(&self) -> u32 {
+        COUNTERS
+    }
+
+    fn now_ns(&self) -> u64 {
+        1_000
+    }
+
+    fn write_pool(&mut self, offset: u32, words: &[u64]) -> io::Result<()> {
+        // In two halves: a half-written blob is what a kill leaves behind.
+        let (first, second) = words.split_at(words.len() / 2);
+        let offset = offset as usize;
+        self.write(|memory| memory.pool[offset..offset + first.len()].copy_from_slice(first))?;
+        let offset = offset + first.len();
+        self.write(|memory| memory.pool[offset..offset + second.len()].copy_from_slice(second))
+    }
+
+    fn read_pool(&self, offset: u32, count: u32) -> Vec<u64> {
+        let memory = self.memory.borrow();
+        let end = (offset as usize + count as usize).min(memory.pool.len());
+        memory.pool.get(offset as usize..end).unwrap_or_default().to_vec()
+    }
+
+    fn slot(&self, slot: u32) -> SlotWord {
+        SlotWord::from_word(self.memory.borrow().slots.get(&slot).copied().unwrap_or(0))
+    }
+
+    fn set_slot(&mut self, slot: u32, word: SlotWord) -> io::Result<()> {
+        self.write(|memory| memory.slots.insert(slot, word.to_word())).map(drop)
+    }
+
+    fn set_pick_up_until(&mut self, slot: u32, until_ns: u64) -> io::Result<()> {
+        self.write(|memory| memory.pick_ups.insert(slot, until_ns)).map(drop)
+    }
+
+    fn members(&self) -> io::Result<BTreeMap<MemberKey, u32>> {
+        Ok(self.memory.borrow().members.clone())
+    }
+
+    fn member(&self, key: MemberKey) -> io::Result<Option<u32>> {
+        Ok(self.memory.borrow().members.get(&key).copied())
+    }
+
+    fn put_member(&mut self, key: MemberKey, set: u32) -> io::Result<()> {
+        self.write(|memory| memory.members.insert(key, set)).map(drop)
+    }
+
+    fn remove_member(&mut self, key: MemberKey) -> io::Result<()> {
+        self.write(|memory| memory.members.remove(&key)).map(drop)
+    }
+
+    fn set_member_lengths(&mut self, family: Family, lengths: &[u8]) -> io::Result<()> {
+        self.write(|memory| memory.lengths.insert(family, lengths.to_vec())).map(drop)
+    }
+
+    fn raise_membership(&mut self) -> io::Result<()> {
+        self.write(|memory| memory.membership += 1)
+    }
+
+    fn attached(&self) -> io::Result<BTreeMap<u32, u32>> {
+        Ok(self.memory.borrow().attached.clone())
+    }
+
+    fn attach(&mut self, device: u32, slot: u32) -> io::Result<()> {
+        self.write(|memory| memory.attached.insert(device, slot)).map(drop)
+    }
+
+    fn detach(&mut self, device: u32) -> io::Result<()> {
+        self.write(|memory| memory.attached.remove(&device)).map(drop)
+    }
+
+    fn forget(&mut self, _handle: u64, _slot: u32) -> io::Result<()> {
+        self.write(|_| ())
+    }
+
+    fn counter(&self, _counter: u32) -> io::Result<Count> {
+        Ok(Count::default())
+    }
+
+    fn reasons(&self, _slot: u32) -> io::Result<Vec<ReasonCount>> {
+        Ok(Vec::new())
+    }
+
+    fn upkeep(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn zero_counters(&mut self, _counters: &[u32]) -> io::Result<()> {
+        self.write(|_| ())
+    }
+
+    fn barrier(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What the kernel's words say of a flow at the device of this index; `None`: nothing passes there but the baseline.
+pub fn judge(memory: &Memory, device: u32, flow: &Flow) -> Option<(Policy, Reason)> {
+    let slot = memory.attached.get(&device)?;
+    let blob = SlotWord::from_word(memory.slots.get(slot).copied().unwrap_or(0)).blob;
+    let flags = memory.pool.get(blob as usize + abi::INTERFACE_FLAGS as usize).copied()?;
+    if blob == 0 || flags & abi::FLAG_CLOSED != 0 {
+        return None;
+    }
+    let groups = groups_of(memory, flow.remote());
+    let outcome = interpret::judge(&memory.pool, blob.into(), flow, |vpc, _| {
+        groups.iter().find(|(of, _)| *of == vpc).map_or(&[], |(_, groups)| groups.as_slice())
+    });
+    let outcome = outcome.expect("what a slot leads to is whole");
+    Some((outcome.policy, outcome.reason))
+}
+
+/// The groups of an address in each VPC, found as the kernel program finds them: by the lengths that are in use.
+fn groups_of(memory: &Memory, address: IpAddr) -> Vec<(u32, Vec<u32>)> {
+    let mut found: Vec<(u32, Vec<u32>)> = Vec::new();
+    for length in memory.lengths.get(&Family::of(address)).into_iter().flatten() {
+        let prefix = Prefix::new(address, *length).unwrap();
+        for (key, set) in memory.members.iter().filter(|(key, _)| key.prefix == prefix) {
+            if found.iter().all(|(vpc, _)| *vpc != key.vpc) {
+                let from = *set as usize + 1;
+                let count = memory.pool[*set as usize] as usize;
+                let groups = memory.pool[from..from + count].iter().map(|g| *g as u32).collect();
+                found.push((key.vpc, groups));
+            }
+        }
+    }
+    found
+}
