@@ -79,6 +79,8 @@ enum pc_interface_word {
 #define PC_FLAG_MAC 2ull
 /* Flows keep their first verdict when rules change. */
 #define PC_FLAG_KEEP_ESTABLISHED 4ull
+/* The interface has no policy yet: baseline only. */
+#define PC_FLAG_CLOSED 8ull
 
 /* A member set: words (count, group numbers…), count <= PC_GROUPS_PER_MEMBER_MAX. The members map leads from
  * (VPC number, prefix) to the pool offset of its set. */

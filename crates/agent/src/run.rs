@@ -7,7 +7,6 @@ use std::io;
 
 use portcullis_compile::numbers::Numbers;
 use portcullis_core::host::{Desired, Report};
-use portcullis_core::ids::NetworkInterfaceId;
 use portcullis_core::verdict::DecidingRule;
 
 use crate::attach;

@@ -77,7 +77,7 @@ fn agent(kernel: MemoryKernel, directory: &Path) -> io::Result<Agent<MemoryKerne
 
 fn probes(seed: u64, world: &World) -> Vec<Flow> {
     let mut random = Random::new(seed);
-    (0..PROBES).map(|_| random_flow(&mut random, world)).collect()
+    (0..PROBES).filter_map(|_| random_flow(&mut random, world)).collect()
 }
 
 /// What a world says of each flow, at the device that has its interface.

@@ -106,6 +106,8 @@ constants! {
     FLAG_MAC = 2;
     /// Flows keep their first verdict when rules change.
     FLAG_KEEP_ESTABLISHED = 4;
+    /// The interface has no policy yet: baseline only.
+    FLAG_CLOSED = 8;
 }
 
 /// Words of a row over so many rules.

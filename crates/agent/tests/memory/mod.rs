@@ -20,22 +20,22 @@ const COUNTERS: u32 = 256;
 
 /// What survives the agent.
 #[derive(Default)]
-pub struct Memory {
-    pub pool: Vec<u64>,
-    pub slots: BTreeMap<u32, u64>,
-    pub pick_ups: BTreeMap<u32, u64>,
-    pub members: BTreeMap<MemberKey, u32>,
-    pub lengths: BTreeMap<Family, Vec<u8>>,
-    pub attached: BTreeMap<u32, u32>,
-    pub membership: u64,
+pub(crate) struct Memory {
+    pub(crate) pool: Vec<u64>,
+    pub(crate) slots: BTreeMap<u32, u64>,
+    pub(crate) pick_ups: BTreeMap<u32, u64>,
+    pub(crate) members: BTreeMap<MemberKey, u32>,
+    pub(crate) lengths: BTreeMap<Family, Vec<u8>>,
+    pub(crate) attached: BTreeMap<u32, u32>,
+    pub(crate) membership: u64,
     /// Writes of the present agent.
-    pub writes: usize,
+    pub(crate) writes: usize,
 }
 
-pub type Shared = Rc<RefCell<Memory>>;
+pub(crate) type Shared = Rc<RefCell<Memory>>;
 type Watcher = Box<dyn Fn(&Memory)>;
 
-pub struct MemoryKernel {
+pub(crate) struct MemoryKernel {
     memory: Shared,
     dies_at: usize,
     watcher: Watcher,
@@ -43,12 +43,12 @@ pub struct MemoryKernel {
 
 impl MemoryKernel {
     /// A kernel that never dies.
-    pub fn new(memory: &Shared) -> Self {
+    pub(crate) fn new(memory: &Shared) -> Self {
         Self::dying(memory, usize::MAX, Box::new(|_| ()))
     }
 
     /// A kernel that refuses its write number `dies_at` and all after it.
-    pub fn dying(memory: &Shared, dies_at: usize, watcher: Watcher) -> Self {
+    pub(crate) fn dying(memory: &Shared, dies_at: usize, watcher: Watcher) -> Self {
         memory.borrow_mut().pool.resize(POOL_WORDS as usize, 0);
         memory.borrow_mut().writes = 0;
         Self { memory: memory.clone(), dies_at, watcher }
@@ -173,7 +173,7 @@ impl Kernel for MemoryKernel {
 }
 
 /// What the kernel's words say of a flow at the device of this index; `None`: nothing passes there but the baseline.
-pub fn judge(memory: &Memory, device: u32, flow: &Flow) -> Option<(Policy, Reason)> {
+pub(crate) fn judge(memory: &Memory, device: u32, flow: &Flow) -> Option<(Policy, Reason)> {
     let slot = memory.attached.get(&device)?;
     let blob = SlotWord::from_word(memory.slots.get(slot).copied().unwrap_or(0)).blob;
     let flags = memory.pool.get(blob as usize + abi::INTERFACE_FLAGS as usize).copied()?;
