@@ -2,6 +2,8 @@
 //!
 //! After every single write each probe flow is judged by what the kernel holds at that moment. It must say what the old world
 //! says or what the new one says; and whoever takes over from a dead agent must arrive at the new one.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at its first surprise")]
+
 mod memory;
 
 use std::collections::BTreeMap;
@@ -39,7 +41,7 @@ fn desired(world: &World, revision: u64) -> Desired {
             for member in world.members(&group) {
                 let vpc = desired.members.entry(member.vpc.clone()).or_default();
                 for prefix in &member.addresses {
-                    let groups = vpc.entry(*prefix).or_insert_with(Vec::new);
+                    let groups = vpc.entry(*prefix).or_default();
                     if !groups.contains(&group) {
                         groups.push(group.clone());
                     }
