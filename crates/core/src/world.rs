@@ -145,6 +145,16 @@ impl World {
         self.port_range_lists.get(id)
     }
 
+    /// All prefix lists by id.
+    pub fn prefix_lists(&self) -> impl Iterator<Item = &PrefixList> {
+        self.prefix_lists.values()
+    }
+
+    /// All port range lists by id.
+    pub fn port_range_lists(&self) -> impl Iterator<Item = &PortRangeList> {
+        self.port_range_lists.values()
+    }
+
     /// The interfaces in a group now, by id.
     pub fn members(&self, group: &SecurityGroupId) -> impl Iterator<Item = &Interface> {
         self.members.get(group).into_iter().flatten().filter_map(|id| self.interfaces.get(id))

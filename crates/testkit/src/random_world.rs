@@ -223,6 +223,8 @@ impl Maker {
             let own = Ipv6Addr::from_bits((0xfe80 << 112) | u128::from(number + 1));
             addresses.push(Prefix::host(IpAddr::V6(own)));
         }
+        // The order in which world files have them.
+        addresses.sort_by_key(|p| (p.length() != p.family().bits(), p.family()));
         addresses
     }
 

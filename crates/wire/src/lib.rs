@@ -1,3 +1,4 @@
 //! Every byte format that enters or leaves a process.
 
 pub mod ecs;
+pub mod world;
