@@ -1,4 +1,5 @@
 //! Every byte format that enters or leaves a process.
 
 pub mod ecs;
+pub mod record;
 pub mod world;

@@ -1,0 +1,188 @@
+//! What lies in each record, in order, as of version 1. What the key says is not said again.
+//!
+//! A list here is a format: a change to one is a new version, with the old list kept for reading.
+use std::sync::Arc;
+
+use portcullis_core::command::Written;
+use portcullis_core::ids::{
+    AccessKeyId, AccountId, NetworkInterfaceId, SecurityGroupId, SecurityGroupRuleId, VSwitchId,
+    VpcId,
+};
+use portcullis_core::records::{
+    AccessKey, Account, Binding, GroupRecord, InterfaceRecord, Record, RecordKey, RuleRecord,
+    TokenRecord, VSwitch, Vpc,
+};
+use portcullis_core::rule::Rule;
+
+use crate::record::Problem;
+use crate::record::field::{Field, Reader};
+
+macro_rules! layouts {
+    ($($record:ident $write:ident $read:ident ($key:ident: $key_type:ty) [$($field:ident)*])*) => {$(
+        fn $write(record: &$record, out: &mut Vec<u8>) {
+            $(record.$field.write(out);)*
+        }
+
+        fn $read($key: $key_type, reader: &mut Reader<'_>) -> Result<$record, Problem> {
+            // Fields of a struct expression are read in the order in which they stand here.
+            Ok($record { $key, $($field: Field::read(reader)?,)* })
+        }
+    )*};
+}
+
+layouts! {
+    Account write_account read_account (id: AccountId) [name root created_ms]
+    AccessKey write_access_key read_access_key (id: AccessKeyId) [secret account active created_ms]
+    Vpc write_vpc read_vpc (id: VpcId) [
+        owner region name description cidr ipv6_cidr user_cidrs router route_table resource_group tags created_ms
+    ]
+    VSwitch write_vswitch read_vswitch (id: VSwitchId) [
+        owner region vpc zone name description cidr ipv6_cidr tags created_ms
+    ]
+    GroupRecord write_group read_group (id: SecurityGroupId) [
+        owner region vpc group_type inner_access name description resource_group tags created_ms
+    ]
+    InterfaceRecord write_interface read_interface (id: NetworkInterfaceId) [
+        owner region vpc vswitch zone name description mac primary secondary ipv6 groups source_dest_check
+        delete_on_release connection_tracking resource_group tags created_ms
+    ]
+    Binding write_binding read_binding (interface: NetworkInterfaceId) [device created_ms]
+}
+
+fn write_rule(record: &RuleRecord, out: &mut Vec<u8>) {
+    let rule = &record.rule;
+    rule.direction.write(out);
+    rule.protocol.write(out);
+    rule.ports.write(out);
+    rule.source_ports.write(out);
+    rule.peer.write(out);
+    rule.local.write(out);
+    rule.policy.write(out);
+    rule.priority.write(out);
+    record.nic_type.write(out);
+    record.peer_owner.write(out);
+    record.description.write(out);
+    record.created_ms.write(out);
+}
+
+fn read_rule(
+    group: SecurityGroupId,
+    id: SecurityGroupRuleId,
+    reader: &mut Reader<'_>,
+) -> Result<RuleRecord, Problem> {
+    let rule = Rule {
+        id,
+        direction: Field::read(reader)?,
+        protocol: Field::read(reader)?,
+        ports: Field::read(reader)?,
+        source_ports: Field::read(reader)?,
+        peer: Field::read(reader)?,
+        local: Field::read(reader)?,
+        policy: Field::read(reader)?,
+        priority: Field::read(reader)?,
+    };
+    Ok(RuleRecord {
+        group,
+        rule: Arc::new(rule),
+        nic_type: Field::read(reader)?,
+        peer_owner: Field::read(reader)?,
+        description: Field::read(reader)?,
+        created_ms: Field::read(reader)?,
+    })
+}
+
+fn write_token(record: &TokenRecord, out: &mut Vec<u8>) {
+    record.digest.write(out);
+    record.written.write(out);
+    record.expires_ms.write(out);
+}
+
+impl Field for Written {
+    const NAME: &'static str = "answer";
+
+    fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Done => out.push(0),
+            Self::Vpc { vpc, router, route_table, resource_group } => {
+                out.push(1);
+                vpc.write(out);
+                router.write(out);
+                route_table.write(out);
+                resource_group.write(out);
+            }
+            Self::VSwitch { vswitch } => {
+                out.push(2);
+                vswitch.write(out);
+            }
+            Self::SecurityGroup { group } => {
+                out.push(3);
+                group.write(out);
+            }
+            Self::NetworkInterface(interface) => {
+                out.push(4);
+                interface.id.write(out);
+                write_interface(interface, out);
+            }
+            Self::Account { account } => {
+                out.push(5);
+                account.write(out);
+            }
+        }
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Problem> {
+        Ok(match reader.byte(Self::NAME)? {
+            0 => Self::Done,
+            1 => Self::Vpc {
+                vpc: Field::read(reader)?,
+                router: Field::read(reader)?,
+                route_table: Field::read(reader)?,
+                resource_group: Field::read(reader)?,
+            },
+            2 => Self::VSwitch { vswitch: Field::read(reader)? },
+            3 => Self::SecurityGroup { group: Field::read(reader)? },
+            4 => {
+                let id = Field::read(reader)?;
+                Self::NetworkInterface(Box::new(read_interface(id, reader)?))
+            }
+            5 => Self::Account { account: Field::read(reader)? },
+            _ => return Err(Problem::BadValue(Self::NAME)),
+        })
+    }
+}
+
+/// Writes what follows the version.
+pub(super) fn write(record: &Record, out: &mut Vec<u8>) {
+    match record {
+        Record::Account(record) => write_account(record, out),
+        Record::AccessKey(record) => write_access_key(record, out),
+        Record::Vpc(record) => write_vpc(record, out),
+        Record::VSwitch(record) => write_vswitch(record, out),
+        Record::Group(record) => write_group(record, out),
+        Record::Rule(record) => write_rule(record, out),
+        Record::Interface(record) => write_interface(record, out),
+        Record::Binding(record) => write_binding(record, out),
+        Record::Token(record) => write_token(record, out),
+    }
+}
+
+/// Reads what follows the version.
+pub(super) fn read(key: RecordKey, reader: &mut Reader<'_>) -> Result<Record, Problem> {
+    Ok(match key {
+        RecordKey::Account(id) => Record::Account(read_account(id, reader)?),
+        RecordKey::AccessKey(id) => Record::AccessKey(read_access_key(id, reader)?),
+        RecordKey::Vpc(id) => Record::Vpc(read_vpc(id, reader)?),
+        RecordKey::VSwitch(id) => Record::VSwitch(read_vswitch(id, reader)?),
+        RecordKey::Group(id) => Record::Group(read_group(id, reader)?),
+        RecordKey::Rule(group, id) => Record::Rule(Arc::new(read_rule(group, id, reader)?)),
+        RecordKey::Interface(id) => Record::Interface(Box::new(read_interface(id, reader)?)),
+        RecordKey::Binding(id) => Record::Binding(read_binding(id, reader)?),
+        RecordKey::Token(account, token) => Record::Token(TokenRecord {
+            account,
+            token,
+            digest: Field::read(reader)?,
+            written: Field::read(reader)?,
+            expires_ms: Field::read(reader)?,
+        }),
+    })
+}
