@@ -8,6 +8,7 @@
 //! The product runs inside `host` and is attached to the host's ends of the instances' devices.
 //! [`topology`] knows devices only, [`probe`] real sockets, and neither knows the product.
 
+pub mod estate;
 pub mod language;
 pub mod probe;
 pub mod product;

@@ -3,11 +3,11 @@
 //! Each tells afterwards exactly what arrived and when. Why something did not is not known here.
 
 use super::probe::bind_udp;
-use crate::netns::Namespace;
+use crate::netns::{Link, Namespace};
 use crate::wait::until;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -45,7 +45,7 @@ struct Shared {
 }
 
 impl Pulse {
-    /// Begins to send, one datagram per `pace`.
+    /// Begins to send datagrams, one per `pace`.
     ///
     /// # Errors
     /// When a socket cannot be made.
@@ -54,18 +54,53 @@ impl Pulse {
         to: (&Namespace, SocketAddr),
         pace: Duration,
     ) -> Result<Self, String> {
+        let text = |error: std::io::Error| error.to_string();
         let receiver = bind_udp(to.0, to.1)?;
         let sender = bind_udp(from.0, from.1)?;
-        let text = |error: std::io::Error| error.to_string();
         receiver.set_read_timeout(Some(READ_TIMEOUT)).map_err(text)?;
         sender.connect(to.1).map_err(text)?;
+        let send = move |number: u64| {
+            sender.send(&number.to_be_bytes()).map(|_| ()).map_err(|error| error.to_string())
+        };
+        let receive = move || {
+            let mut buffer = [0; 8];
+            match receiver.recv(&mut buffer) {
+                Ok(_) => Ok(Heard::Number(u64::from_be_bytes(buffer))),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(Heard::Silence),
+                Err(error) => Err(error.to_string()),
+            }
+        };
+        Ok(Self::run(send, receive, pace))
+    }
+
+    /// Begins to send frames that carry their number, one per `pace`. They are found again by the
+    /// number alone, so anything may carry it.
+    pub fn start_frames(
+        from: Link,
+        to: Link,
+        frame: impl Fn(&[u8]) -> Vec<u8> + Send + 'static,
+        pace: Duration,
+    ) -> Self {
+        let send = move |number: u64| from.send(&frame(&mark(number)));
+        let receive = move || {
+            let Some(frame) = to.receive_within(READ_TIMEOUT)? else { return Ok(Heard::Silence) };
+            Ok(marked(&frame).map_or(Heard::Other, Heard::Number))
+        };
+        Self::run(send, receive, pace)
+    }
+
+    fn run(
+        send: impl FnMut(u64) -> Result<(), String> + Send + 'static,
+        receive: impl FnMut() -> Result<Heard, String> + Send + 'static,
+        pace: Duration,
+    ) -> Self {
         let shared = Arc::new(Shared::default());
         let (sending, receiving) = (shared.clone(), shared.clone());
         let threads = vec![
-            std::thread::spawn(move || sending.send_all(&sender, pace)),
-            std::thread::spawn(move || receiving.receive_all(&receiver)),
+            std::thread::spawn(move || sending.send_all(send, pace)),
+            std::thread::spawn(move || receiving.receive_all(receive)),
         ];
-        Ok(Self { shared, threads })
+        Self { shared, threads }
     }
 
     /// How many were sent so far.
@@ -125,15 +160,14 @@ impl Drop for Pulse {
 }
 
 impl Shared {
-    fn send_all(&self, sender: &UdpSocket, pace: Duration) {
+    fn send_all(&self, mut send: impl FnMut(u64) -> Result<(), String>, pace: Duration) {
         let begun = Instant::now();
         let mut number = 0u64;
         while !self.stop_sending.load(Ordering::SeqCst) {
             let sent = Instant::now();
-            self.with_beats(|beats| beats.insert(number, Beat { sent, received: None }));
-            if let Err(error) = sender.send(&number.to_be_bytes()) {
-                self.tell(&error);
-                return;
+            self.with_beats(|beats| _ = beats.insert(number, Beat { sent, received: None }));
+            if let Err(error) = send(number) {
+                return complain(&self.trouble, &error);
             }
             number += 1;
             self.sent.store(number, Ordering::SeqCst);
@@ -142,41 +176,65 @@ impl Shared {
         }
     }
 
-    fn receive_all(&self, receiver: &UdpSocket) {
-        let mut buffer = [0; 8];
+    fn receive_all(&self, mut receive: impl FnMut() -> Result<Heard, String>) {
         loop {
-            match receiver.recv(&mut buffer) {
-                Ok(_) => {
-                    let received = Some(Instant::now());
-                    let number = u64::from_be_bytes(buffer);
-                    self.with_beats(|beats| {
-                        if let Some(beat) = beats.get_mut(&number) {
-                            beat.received = received;
-                        }
-                    });
-                    self.received.fetch_add(1, Ordering::SeqCst);
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                    if self.stop_receiving.load(Ordering::SeqCst) {
-                        return;
-                    }
-                }
-                Err(error) => {
-                    self.tell(&error);
-                    return;
-                }
+            match receive() {
+                Ok(Heard::Number(number)) => self.note(number),
+                Ok(Heard::Silence) if self.stop_receiving.load(Ordering::SeqCst) => return,
+                Ok(Heard::Silence | Heard::Other) => {}
+                Err(error) => return complain(&self.trouble, &error),
             }
         }
+    }
+
+    fn note(&self, number: u64) {
+        let received = Some(Instant::now());
+        self.with_beats(|beats| {
+            if let Some(beat) = beats.get_mut(&number) {
+                beat.received = received;
+            }
+        });
+        self.received.fetch_add(1, Ordering::SeqCst);
     }
 
     fn with_beats<T>(&self, work: impl FnOnce(&mut BTreeMap<u64, Beat>) -> T) {
         work(&mut self.beats.lock().unwrap_or_else(PoisonError::into_inner));
     }
+}
 
-    fn tell(&self, error: &std::io::Error) {
-        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        trouble.get_or_insert_with(|| error.to_string());
-    }
+/// What a receiver heard.
+enum Heard {
+    Number(u64),
+    /// Something else arrived.
+    Other,
+    /// Nothing arrived for a while.
+    Silence,
+}
+
+/// Begins what carries a number, so that it is told from all other bytes.
+const MARK: [u8; 8] = *b"pc-pulse";
+
+fn mark(number: u64) -> Vec<u8> {
+    [MARK, number.to_be_bytes()].concat()
+}
+
+fn marked(frame: &[u8]) -> Option<u64> {
+    let at = frame.windows(MARK.len()).position(|window| window == MARK)?;
+    let number = frame.get(at + MARK.len()..)?.first_chunk::<8>()?;
+    Some(u64::from_be_bytes(*number))
+}
+
+/// From a moment until steady traffic began to arrive, by what arrived after it.
+pub fn until_arriving(beats: &[Beat], moment: Instant) -> Option<Duration> {
+    let arrivals = beats.iter().filter_map(|beat| beat.received);
+    arrivals.filter(|received| *received >= moment).min()?.checked_duration_since(moment)
+}
+
+/// From a moment until steady traffic ceased to arrive: until the first beat after which none came.
+pub fn until_lost(beats: &[Beat], moment: Instant) -> Option<Duration> {
+    let after = beats.iter().rposition(|beat| beat.received.is_some()).map_or(0, |last| last + 1);
+    let first_lost = beats.get(after)?.sent;
+    Some(first_lost.saturating_duration_since(moment))
 }
 
 /// One TCP stream that never ends by itself: small pieces one way, and a count of what arrived.
@@ -273,4 +331,31 @@ impl Drop for Stream {
 fn complain(trouble: &Mutex<Option<String>>, text: &str) {
     let mut trouble = trouble.lock().unwrap_or_else(PoisonError::into_inner);
     trouble.get_or_insert_with(|| text.to_owned());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_found_wherever_it_is_carried() {
+        let frame = [b"head", &*mark(7), b"tail"].concat();
+        assert_eq!(marked(&frame), Some(7));
+        assert_eq!(marked(b"pc-puls"), None);
+        assert_eq!(marked(b"pc-pulse1234567"), None);
+    }
+
+    #[test]
+    fn effects_are_read_from_what_arrived() {
+        let begun = Instant::now();
+        let at = |ms: u64| begun + Duration::from_millis(ms);
+        let beat =
+            |ms: u64, received: Option<u64>| Beat { sent: at(ms), received: received.map(at) };
+        let opened = [beat(0, None), beat(1, None), beat(2, Some(3)), beat(3, Some(4))];
+        assert_eq!(until_arriving(&opened, at(1)), Some(Duration::from_millis(2)));
+        assert_eq!(until_lost(&opened, at(1)), None);
+        let closed = [beat(0, Some(1)), beat(1, None), beat(2, Some(3)), beat(5, None)];
+        assert_eq!(until_lost(&closed, at(1)), Some(Duration::from_millis(4)));
+        assert_eq!(until_arriving(&closed, at(4)), None);
+    }
 }

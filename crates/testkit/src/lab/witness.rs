@@ -5,6 +5,7 @@
 use super::product::Product;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 /// One counter of the product.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,14 +17,16 @@ pub enum Counter {
         /// The rule.
         rule: String,
     },
-    /// Packets dropped at an interface in a direction for a reason.
-    Drop {
+    /// Packets judged at an interface in a direction for a reason.
+    Judged {
         /// The interface.
         interface: String,
         /// `egress` or `ingress`.
         direction: String,
         /// As verdicts name it.
         reason: String,
+        /// Whether they were let through.
+        accepted: bool,
     },
 }
 
@@ -44,10 +47,11 @@ impl Counts {
             *counts.entry(counter).or_insert(0) += packets(&row)?;
         }
         for row in rows(product, "drops")? {
-            let counter = Counter::Drop {
+            let counter = Counter::Judged {
                 interface: text(&row, "interface")?,
                 direction: text(&row, "direction")?,
                 reason: text(&row, "reason")?,
+                accepted: false,
             };
             *counts.entry(counter).or_insert(0) += packets(&row)?;
         }
@@ -73,6 +77,18 @@ impl Counts {
     /// All that are not zero.
     pub fn iter(&self) -> impl Iterator<Item = (&Counter, u64)> {
         self.0.iter().map(|(counter, count)| (counter, *count))
+    }
+}
+
+impl Display for Counts {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.0.is_empty() {
+            return formatter.write_str("nothing");
+        }
+        for (counter, count) in self.iter() {
+            write!(formatter, "\n  {count} × {counter:?}")?;
+        }
+        Ok(())
     }
 }
 

@@ -2,10 +2,11 @@
 
 use super::Namespace;
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, bind, recv, send, socket,
 };
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
 
 /// A frame of this many bytes is the longest that is received.
@@ -53,6 +54,17 @@ impl Link {
             Err(Errno::EAGAIN) => Ok(None),
             Err(error) => Err(format!("{}: {error}", self.device)),
         }
+    }
+
+    /// The next frame, if one comes soon enough.
+    ///
+    /// # Errors
+    /// When the device is gone.
+    pub fn receive_within(&self, patience: Duration) -> Result<Option<Vec<u8>>, String> {
+        let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
+        let mut waited = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
+        poll(&mut waited, timeout).map_err(|error| format!("{}: {error}", self.device))?;
+        self.receive_now()
     }
 
     /// Waits for a frame that is wanted; the others are thrown away.
