@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use portcullis_store::{Embedded, Guard, Limits, Operation, Revision, Store, StoreError};
+use tempfile::TempDir;
 
 const STORE: &str = "store.redb";
 const WITNESS: &str = "store.acknowledged";
@@ -32,6 +33,12 @@ impl Dice {
     }
 }
 
+/// A directory in memory where there is one: nothing here depends on what a disk does, and
+/// thousands of stores are opened.
+fn scratch() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 fn load(store: &Embedded) -> Result<(Revision, State), StoreError> {
     let mut state = State::new();
     let revision = store.load(&mut |entry| {
@@ -50,7 +57,7 @@ struct Image {
 impl Image {
     /// A store of some commits. Its files are as a killed process leaves them, or a closed store.
     fn take(is_closed: bool) -> Image {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = scratch();
         let store = Embedded::open(directory.path(), Limits::default()).unwrap();
         let mut dice = Dice(7);
         for number in 0..COMMITS {
@@ -76,7 +83,7 @@ impl Image {
     /// Opens the files, changed by `damage`, and judges what comes of it. Returns whether they
     /// were accepted.
     fn judge(&self, what: &str, damage: impl FnOnce(&mut Vec<u8>, &mut Vec<u8>)) -> bool {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = scratch();
         let (mut store, mut witness) = (self.store.clone(), self.witness.clone());
         damage(&mut store, &mut witness);
         fs::write(directory.path().join(STORE), store).unwrap();
@@ -231,7 +238,7 @@ fn flipped_bits_of_the_witness_are_refused_or_harmless() {
 
 #[test]
 fn an_older_copy_of_the_store_is_refused() {
-    let (directory, older) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (directory, older) = (scratch(), scratch());
     let copy = older.path().join(STORE);
     let store = Embedded::open(directory.path(), Limits::default()).unwrap();
     store.commit(&[], vec![Operation::put("a", "one")]).unwrap();
@@ -252,7 +259,7 @@ fn an_older_copy_of_the_store_is_refused() {
 #[test]
 fn a_file_that_is_missing_is_named() {
     for (missing, left) in [(STORE, WITNESS), (WITNESS, STORE)] {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = scratch();
         let store = Embedded::open(directory.path(), Limits::default()).unwrap();
         store.commit(&[], vec![Operation::put("a", "one")]).unwrap();
         drop(store);
@@ -266,7 +273,7 @@ fn a_file_that_is_missing_is_named() {
 
 #[test]
 fn making_a_store_may_be_interrupted_anywhere() {
-    let whole = tempfile::tempdir().unwrap();
+    let whole = scratch();
     drop(Embedded::open(whole.path(), Limits::default()).unwrap());
     let leftovers: [&[(&str, &str)]; 3] = [
         &[("store.redb.new", "half a file")],
@@ -274,7 +281,7 @@ fn making_a_store_may_be_interrupted_anywhere() {
         &[(WITNESS, ""), ("store.redb.new", "")],
     ];
     for files in leftovers {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = scratch();
         for (name, text) in files {
             let path = directory.path().join(name);
             match *name {
@@ -290,7 +297,7 @@ fn making_a_store_may_be_interrupted_anywhere() {
 
 #[test]
 fn only_one_may_have_a_directory_open() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = scratch();
     let store = Embedded::open(directory.path(), Limits::default()).unwrap();
     let error = Embedded::open(directory.path(), Limits::default()).err().unwrap();
     let path = directory.path().display();
@@ -305,7 +312,7 @@ fn only_one_may_have_a_directory_open() {
 
 #[test]
 fn nothing_is_restored_over_a_store() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = scratch();
     let store = Embedded::open(directory.path(), Limits::default()).unwrap();
     store.commit(&[Guard::absent("a")], vec![Operation::put("a", "one")]).unwrap();
     let path: PathBuf = directory.path().join("export");
@@ -316,7 +323,7 @@ fn nothing_is_restored_over_a_store() {
         Embedded::restore(into, Limits::default(), &mut fs::File::open(&path).unwrap())
     };
     assert_eq!(restore(directory.path()).err().unwrap().code(), "NotEmpty");
-    let other = tempfile::tempdir().unwrap();
+    let other = scratch();
     let store = restore(&other.path().join("deep/inside")).unwrap();
     assert_eq!(load(&store).unwrap().1.len(), 1);
 }
@@ -325,7 +332,7 @@ fn nothing_is_restored_over_a_store() {
 #[test]
 fn the_files_are_for_their_owner_only() {
     use std::os::unix::fs::PermissionsExt;
-    let parent = tempfile::tempdir().unwrap();
+    let parent = scratch();
     let directory = parent.path().join("store");
     let store = Embedded::open(&directory, Limits::default()).unwrap();
     portcullis_store::export_to_file(&store, &directory.join("export")).unwrap();
