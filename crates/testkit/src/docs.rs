@@ -5,7 +5,8 @@
 //! that starts with `> ` goes on with it, and what follows is what it must print: `[..]` stands for
 //! any text within a line, a line `...` for any number of lines. A command without lines after it
 //! may print what it likes. Every command must succeed. More words after `console` say when:
-//! `long` is never run, `root` only where the caller allows it.
+//! `long` is never run, `root` only where the caller allows it, and then the whole document runs in
+//! network and mount namespaces of its own, with nothing but the loopback device.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
@@ -40,7 +41,7 @@ pub struct Setting {
     pub programs: PathBuf,
     /// The folder that the commands start in; also their `HOME`.
     pub folder: PathBuf,
-    /// Whether fences marked `root` are run.
+    /// Whether fences marked `root` are run; takes root.
     pub root: bool,
 }
 
@@ -138,7 +139,10 @@ struct Shell {
 impl Shell {
     fn start(setting: &Setting) -> Result<Shell, String> {
         let path = std::env::var("PATH").unwrap_or_default();
-        let mut command = Command::new("bash");
+        let mut command = Command::new(if setting.root { "unshare" } else { "bash" });
+        if setting.root {
+            command.args(["--net", "--mount", "bash"]);
+        }
         command
             .args(["--noprofile", "--norc"])
             .current_dir(&setting.folder)
@@ -166,8 +170,11 @@ impl Shell {
         });
         let mut shell = Shell { child, input, lines };
         // What a command complains of is part of what the reader sees.
-        shell.type_in("exec 2>&1")?;
-        Ok(shell)
+        let opening = if setting.root { "exec 2>&1; ip link set lo up" } else { "exec 2>&1" };
+        match shell.type_in(opening)? {
+            (_, 0) => Ok(shell),
+            (printed, _) => Err(format!("the shell cannot begin: {}", printed.join("; "))),
+        }
     }
 
     /// Types a command, waits for its end, and returns its lines and its exit status.
@@ -312,6 +319,7 @@ pub fn check_mention(program: &Path, mention: &Mention) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::{Setting, Shown, mentions, read, run, same_line};
+    use crate::capability::need;
 
     fn outcome(document: &str, root: bool) -> Result<usize, String> {
         let name = format!("documents-{}-{:?}", std::process::id(), std::thread::current().id());
@@ -380,7 +388,17 @@ mod tests {
     fn fences_for_root_run_where_allowed() {
         let document = "```console root\n$ false\n```\n```console\n$ true\n```\n";
         assert_eq!(outcome(document, false), Ok(1));
-        assert!(outcome(document, true).is_err());
+        if need("documents", crate::netns::available) {
+            assert!(outcome(document, true).is_err());
+        }
+    }
+
+    #[test]
+    fn fences_for_root_see_the_loopback_device_only() {
+        if need("documents", crate::netns::available) {
+            let document = "```console root\n$ ip -brief link\nlo [..]\n```\n";
+            assert_eq!(outcome(document, true), Ok(1));
+        }
     }
 
     #[test]
