@@ -1,7 +1,7 @@
 //! The mirror of `datapath/abi.h`: the layout shared by the kernel program and its user side.
 //!
-//! The header is the original and says what each word means; a test compares every constant of it with this file. It knows
-//! no values, only where they stand.
+//! The header is the original and says what each word means; a test compares every constant of it
+//! with this file. It knows no values, only where they stand.
 
 macro_rules! constants {
     ($($(#[$doc:meta])* $name:ident = $value:expr;)*) => {
@@ -133,7 +133,8 @@ mod tests {
 
     const HEADER: &str = include_str!("../../../datapath/abi.h");
 
-    /// Evaluates the small expressions of the header: sums, products, shifts, parentheses, known names.
+    /// Evaluates the small expressions of the header: sums, products, shifts, parentheses, known
+    /// names.
     struct Expression<'a> {
         rest: &'a str,
         names: &'a BTreeMap<String, u64>,

@@ -1,11 +1,13 @@
 //! How large a compiled policy may become, and the error that names the limit it would break.
 //!
-//! A policy over a limit is refused whole before anything of it is loaded; nothing is cut off to make it fit.
+//! A policy over a limit is refused whole before anything of it is loaded; nothing is cut off to
+//! make it fit.
 use core::fmt;
 
 use crate::abi;
 
-/// Most words of one TABLE blob (16 MiB of them, 128 MiB): a bound on memory that no policy within the API's quotas nears.
+/// Most words of one TABLE blob (16 MiB of them, 128 MiB): a bound on memory that no policy within
+/// the API's quotas nears.
 pub const TABLE_WORDS_MAX: usize = 1 << 24;
 /// Most numbers of one kind that a process hands out.
 pub const NUMBERS_MAX: usize = 1 << 31;

@@ -1,4 +1,5 @@
-//! One dimension of a table: values cut into classes, each with the row of rules that are still possible for it.
+//! One dimension of a table: values cut into classes, each with the row of rules that are still
+//! possible for it.
 //!
 //! Knows numbers, ranges and rows; whether they are addresses or ports is the table's to know.
 use alloc::collections::BTreeMap;
@@ -70,7 +71,8 @@ pub(crate) struct Classes {
 /// Cuts a dimension at the ends of the rules' ranges. Neighbours with the same row are one class.
 pub(crate) fn cut(extents: &[Extent], rows: &mut Rows) -> Result<Classes, CompileError> {
     let mut row: Row = vec![0; row_words(extents.len())];
-    // Where a rule begins or ceases to be possible. A rule's ranges are disjoint, so its bit has no need to count.
+    // Where a rule begins or ceases to be possible. A rule's ranges are disjoint, so its bit has no
+    // need to count.
     let mut events: Vec<(u128, usize, bool)> = Vec::new();
     for (rule, extent) in extents.iter().enumerate() {
         match extent {

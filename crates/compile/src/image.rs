@@ -1,7 +1,8 @@
-//! A whole world in words: pool, members and the place of each interface, and a judge that walks them.
+//! A whole world in words: pool, members and the place of each interface, and a judge that walks
+//! them.
 //!
-//! Interfaces are compiled when first asked for; interfaces of the same groups share their tables, because lists and rules
-//! are the same for all of one world.
+//! Interfaces are compiled when first asked for; interfaces of the same groups share their tables,
+//! because lists and rules are the same for all of one world.
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -35,8 +36,8 @@ impl<'w> Image<'w> {
     /// The image of a world, with no interface in it yet.
     pub fn new(world: &'w World) -> Result<Self, CompileError> {
         let mut numbers = Numbers::new();
-        // Groups that rules name or that let their members reach each other get their numbers first; the others have none
-        // then, and so no room in the members map.
+        // Groups that rules name or that let their members reach each other get their numbers
+        // first; the others have none then, and so no room in the members map.
         for group in world.groups() {
             if group.group_type == GroupType::Basic && group.inner_access == InnerAccess::Accept {
                 numbers.group(&group.id)?;

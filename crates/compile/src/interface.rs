@@ -1,6 +1,7 @@
 //! What one interface's slot points to: the INTERFACE blob, and both its tables.
 //!
-//! Blobs are made without knowing where they will stand in the pool; whoever places the tables says where they went.
+//! Blobs are made without knowing where they will stand in the pool; whoever places the tables says
+//! where they went.
 use alloc::vec;
 use alloc::vec::Vec;
 

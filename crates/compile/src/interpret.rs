@@ -1,7 +1,7 @@
 //! Walks the words of an image as the kernel program does, in user space.
 //!
-//! It reads blobs and nothing else: no rule, no world, no name. A word that points outside the image is an error, never a
-//! verdict.
+//! It reads blobs and nothing else: no rule, no world, no name. A word that points outside the
+//! image is an error, never a verdict.
 use core::net::{IpAddr, Ipv4Addr};
 
 use portcullis_core::flow::{DHCPV6_SERVERS, Flow, dhcp};
@@ -64,8 +64,8 @@ fn width(family: Family) -> usize {
     }
 }
 
-/// Judges a flow by the INTERFACE blob at pool offset `interface`. `groups` are the numbers of the remote address's groups
-/// in the VPC of the number given to it.
+/// Judges a flow by the INTERFACE blob at pool offset `interface`. `groups` are the numbers of the
+/// remote address's groups in the VPC of the number given to it.
 pub fn judge<'m>(
     pool: &[u64],
     interface: u64,

@@ -1,8 +1,10 @@
-//! Resolved rules to first-match tables and the kernel image, with an interpreter of the image in user space.
+//! Resolved rules to first-match tables and the kernel image, with an interpreter of the image in
+//! user space.
 //!
-//! Pure: takes an [`InterfacePolicy`](portcullis_core::resolve::InterfacePolicy), gives words. It never touches a kernel and
-//! knows nothing of accounts. Reading order: [`abi`], [`numbers`], [`table`], [`interface`], [`members`], [`interpret`],
-//! [`image`]; [`budget`] says how large each may become.
+//! Pure: takes an [`InterfacePolicy`](portcullis_core::resolve::InterfacePolicy), gives words. It
+//! never touches a kernel and knows nothing of accounts. Reading order: [`abi`], [`numbers`],
+//! [`table`], [`interface`], [`members`], [`interpret`], [`image`]; [`budget`] says how large each
+//! may become.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 

@@ -1,7 +1,9 @@
-//! Who is in which group, as the members map holds it: (VPC number, prefix) to a sorted set of group numbers.
+//! Who is in which group, as the members map holds it: (VPC number, prefix) to a sorted set of
+//! group numbers.
 //!
-//! Only groups that some compiled policy names are in it. It knows prefixes and numbers, not interfaces: two interfaces of a
-//! VPC never hold one address, which whoever made the world has seen to.
+//! Only groups that some compiled policy names are in it. It knows prefixes and numbers, not
+//! interfaces: two interfaces of a VPC never hold one address, which whoever made the world has
+//! seen to.
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::net::IpAddr;

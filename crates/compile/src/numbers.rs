@@ -1,7 +1,8 @@
 //! Numbers for groups, VPCs and rules: what words hold in place of names.
 //!
-//! One value serves a host. A number stays with its name, so tables compiled at different times agree; only a rule's number
-//! is given to another, after its owner has taken it back. It does not know what is compiled.
+//! One value serves a host. A number stays with its name, so tables compiled at different times
+//! agree; only a rule's number is given to another, after its owner has taken it back. It does not
+//! know what is compiled.
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
@@ -96,8 +97,8 @@ impl Numbers {
         Self::default()
     }
 
-    /// The numbers that another process had given, as [`Numbers::groups`], [`Numbers::vpcs`] and [`Numbers::rules`] list
-    /// them.
+    /// The numbers that another process had given, as [`Numbers::groups`], [`Numbers::vpcs`] and
+    /// [`Numbers::rules`] list them.
     pub fn restore(
         groups: impl IntoIterator<Item = (u32, SecurityGroupId)>,
         vpcs: impl IntoIterator<Item = (u32, VpcId)>,
@@ -135,7 +136,8 @@ impl Numbers {
         self.rules.by_number.get(number as usize)?.as_ref()
     }
 
-    /// Takes the numbers of rules back that `keep` does not want, and answers them: they may be given again.
+    /// Takes the numbers of rules back that `keep` does not want, and answers them: they may be
+    /// given again.
     pub fn retain_rules(&mut self, keep: impl FnMut(&DecidingRule) -> bool) -> Vec<u32> {
         self.rules.retain(keep)
     }

@@ -1,6 +1,8 @@
-//! The rules of one direction as a TABLE blob: five small look-ups and the lowest bit of what they have in common.
+//! The rules of one direction as a TABLE blob: five small look-ups and the lowest bit of what they
+//! have in common.
 //!
-//! Knows resolved rules and the layout; not whose rules they are, nor who is in a group that they name.
+//! Knows resolved rules and the layout; not whose rules they are, nor who is in a group that they
+//! name.
 use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -15,7 +17,8 @@ use crate::budget::{CompileError, Limit, check};
 use crate::classes::{Classes, Extent, Row, Rows, cut, set};
 use crate::numbers::Numbers;
 
-/// Compiles rules, first to be asked first, to the words of a TABLE blob. Its size is the number of words.
+/// Compiles rules, first to be asked first, to the words of a TABLE blob. Its size is the number of
+/// words.
 pub fn table(
     rules: &[ResolvedRule],
     default: Policy,

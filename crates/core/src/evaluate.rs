@@ -1,7 +1,8 @@
 //! The reference evaluator: the specification of a verdict, read aloud.
 //!
-//! It walks the world's own nouns step by step and rule by rule. It knows nothing of resolution, tables or the kernel, so
-//! that it can be the judge of all three; it is naive on purpose, and only remembers the order of an interface's rules.
+//! It walks the world's own nouns step by step and rule by rule. It knows nothing of resolution,
+//! tables or the kernel, so that it can be the judge of all three; it is naive on purpose, and only
+//! remembers the order of an interface's rules.
 use alloc::collections::BTreeMap;
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -26,7 +27,8 @@ type Candidate<'w> = (&'w SecurityGroupId, &'w Rule);
 #[derive(Debug)]
 pub struct Evaluator<'w> {
     world: &'w World,
-    /// Candidates of an interface and direction in the order of evaluation, put in order when first asked for.
+    /// Candidates of an interface and direction in the order of evaluation, put in order when first
+    /// asked for.
     candidates: BTreeMap<(NetworkInterfaceId, Direction), Vec<Candidate<'w>>>,
 }
 
@@ -36,8 +38,8 @@ impl<'w> Evaluator<'w> {
         Self { world, candidates: BTreeMap::new() }
     }
 
-    /// The rules of the direction of all the interface's groups: lower priority number first, then drop before accept, then
-    /// by rule id.
+    /// The rules of the direction of all the interface's groups: lower priority number first, then
+    /// drop before accept, then by rule id.
     fn candidates(&mut self, groups: &[&'w Group], flow: &Flow) -> &[Candidate<'w>] {
         let key = (flow.interface().clone(), flow.direction());
         self.candidates.entry(key).or_insert_with(|| {
@@ -107,7 +109,8 @@ fn missing_group(interface: &Interface, group: &SecurityGroupId) -> JudgeError {
     }
 }
 
-/// Traffic without which no network works, as far as the first packets of flows go: DHCP. `None`: go on.
+/// Traffic without which no network works, as far as the first packets of flows go: DHCP. `None`:
+/// go on.
 fn baseline(interface: &Interface, flow: &Flow) -> Option<Policy> {
     if flow.protocol() != protocol::UDP {
         return None;
@@ -165,7 +168,8 @@ fn is_spoofed(interface: &Interface, flow: &Flow) -> bool {
     }
 }
 
-/// Whether the remote address belongs to another interface that shares a basic group with inner access with this one.
+/// Whether the remote address belongs to another interface that shares a basic group with inner
+/// access with this one.
 fn is_intra_group(interface: &Interface, groups: &[&Group], owner: Option<&Interface>) -> bool {
     let Some(other) = owner.filter(|other| other.id != interface.id) else {
         return false;
@@ -207,7 +211,8 @@ fn peer_matches(world: &World, peer: &Peer, remote: IpAddr, owner: Option<&Inter
     }
 }
 
-/// Basic groups let out and not in, enterprise groups neither. All groups of an interface are of one type.
+/// Basic groups let out and not in, enterprise groups neither. All groups of an interface are of
+/// one type.
 fn default_policy(groups: &[&Group], direction: Direction) -> Policy {
     let basic = groups.iter().any(|group| group.group_type == GroupType::Basic);
     match direction {

@@ -1,6 +1,7 @@
 //! The first packet of a new flow, as far as rules look at it.
 //!
-//! Knows no bytes: packets on the wire are taken apart by the kernel program and by the packet builder of the tests.
+//! Knows no bytes: packets on the wire are taken apart by the kernel program and by the packet
+//! builder of the tests.
 use core::net::{IpAddr, Ipv6Addr};
 
 use crate::ids::NetworkInterfaceId;
@@ -16,7 +17,8 @@ pub struct FlowPorts {
     pub destination: u16,
 }
 
-/// The first packet of a new flow at one interface: a SYN for TCP, an echo request for ICMP and ICMPv6.
+/// The first packet of a new flow at one interface: a SYN for TCP, an echo request for ICMP and
+/// ICMPv6.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Flow {
     interface: NetworkInterfaceId,

@@ -1,8 +1,10 @@
-//! What a security group means: the nouns, the rules, the state machine and the reference evaluator.
+//! What a security group means: the nouns, the rules, the state machine and the reference
+//! evaluator.
 //!
-//! This crate takes values and returns values. It knows no clock, dice, file, socket, byte format or kernel; `no_std` lets
-//! the compiler refuse them. Reading order: [`ids`], [`net`], [`rule`], [`world`], [`flow`], [`verdict`],
-//! [`evaluate`], [`resolve`]; then [`text`], [`records`], [`command`], [`state`], [`host`].
+//! This crate takes values and returns values. It knows no clock, dice, file, socket, byte format
+//! or kernel; `no_std` lets the compiler refuse them. Reading order: [`ids`], [`net`], [`rule`],
+//! [`world`], [`flow`], [`verdict`], [`evaluate`], [`resolve`]; then [`text`], [`records`],
+//! [`command`], [`state`], [`host`].
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 

@@ -1,7 +1,9 @@
-//! From the world to what one interface needs: its rules in the order of evaluation, lists filled in, groups left as names.
+//! From the world to what one interface needs: its rules in the order of evaluation, lists filled
+//! in, groups left as names.
 //!
-//! Group peers stay names because membership changes far more often than rules do; whoever enforces looks members up.
-//! This is the form that is compiled, and it does not depend on anything but the interface's own groups and lists.
+//! Group peers stay names because membership changes far more often than rules do; whoever enforces
+//! looks members up. This is the form that is compiled, and it does not depend on anything but the
+//! interface's own groups and lists.
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -64,7 +66,8 @@ impl InterfacePolicy {
         }
     }
 
-    /// The groups that rules name as peers or that open it to members: whose membership it depends on. Sorted, each once.
+    /// The groups that rules name as peers or that open it to members: whose membership it depends
+    /// on. Sorted, each once.
     pub fn referenced_groups(&self) -> Vec<SecurityGroupId> {
         let peers = self.egress.iter().chain(&self.ingress).filter_map(|r| match &r.peer {
             ResolvedPeer::Group(group) => Some(group.clone()),
@@ -77,7 +80,8 @@ impl InterfacePolicy {
     }
 }
 
-/// The policy of an interface; `None` if there is no such interface or one of its groups is missing.
+/// The policy of an interface; `None` if there is no such interface or one of its groups is
+/// missing.
 pub fn interface_policy(world: &World, id: &NetworkInterfaceId) -> Option<InterfacePolicy> {
     let interface = world.interface(id)?;
     let groups: Vec<_> = interface.groups.iter().map(|g| world.group(g)).collect::<Option<_>>()?;
@@ -116,7 +120,8 @@ pub fn evaluation_order(rule: &Rule) -> impl Ord + '_ {
     (rule.priority, rule.policy, rule.id.as_str())
 }
 
-/// A dangling list resolves to no entry: it matches nothing, and its maker has refused it long before.
+/// A dangling list resolves to no entry: it matches nothing, and its maker has refused it long
+/// before.
 fn resolve_rule(world: &World, group: &SecurityGroupId, rule: &Arc<Rule>) -> ResolvedRule {
     let peer = match &rule.peer {
         Peer::Cidr(cidr) => ResolvedPeer::Prefixes(alloc::vec![cidr.prefix()]),

@@ -1,6 +1,7 @@
 //! What is said of a packet, and why.
 //!
-//! The words here are those of every judge: the reference evaluator, the compiled tables and the kernel program.
+//! The words here are those of every judge: the reference evaluator, the compiled tables and the
+//! kernel program.
 use alloc::string::String;
 use core::fmt;
 
@@ -104,7 +105,8 @@ impl Verdict {
     }
 }
 
-/// Why a judge could not judge. It is never a verdict: who enforces keeps what was in force, and opens nothing.
+/// Why a judge could not judge. It is never a verdict: who enforces keeps what was in force, and
+/// opens nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JudgeError {
     /// Stable name of the failure.
@@ -125,8 +127,8 @@ impl fmt::Display for JudgeError {
 
 impl core::error::Error for JudgeError {}
 
-/// Whoever gives a verdict on the first packet of a new flow: the reference evaluator, the compiled tables, the kernel
-/// program. On the same world they never disagree.
+/// Whoever gives a verdict on the first packet of a new flow: the reference evaluator, the compiled
+/// tables, the kernel program. On the same world they never disagree.
 pub trait Judge {
     /// The verdict on `flow`, with empty state and the interface's own source MAC.
     fn judge(&mut self, flow: &Flow) -> Result<Verdict, JudgeError>;

@@ -1,7 +1,8 @@
 //! Random worlds, and random flows aimed at the edges of their rules; the same for the same seed.
 //!
-//! Worlds are legal: a world file of them is read without an error. Addresses, ports and priorities come from a small space,
-//! so that rules overlap and tie. What the verdicts should be is not known here.
+//! Worlds are legal: a world file of them is read without an error. Addresses, ports and priorities
+//! come from a small space, so that rules overlap and tie. What the verdicts should be is not known
+//! here.
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -317,7 +318,8 @@ fn vpc(number: usize) -> VpcId {
     }
 }
 
-/// A flow at one of the world's interfaces; `None` if it has none. For many flows keep a [`FlowMaker`].
+/// A flow at one of the world's interfaces; `None` if it has none. For many flows keep a
+/// [`FlowMaker`].
 pub fn random_flow(random: &mut Random, world: &World) -> Option<Flow> {
     FlowMaker::new(world).flow(random)
 }
@@ -506,7 +508,8 @@ impl Aim {
     }
 }
 
-/// First, last or some address of a prefix; in `outside` of 100 cases its neighbour before or after.
+/// First, last or some address of a prefix; in `outside` of 100 cases its neighbour before or
+/// after.
 fn edge(random: &mut Random, prefix: Prefix, outside: usize) -> IpAddr {
     let (first, last) = prefix.range();
     let bits = if random.chance(outside) {

@@ -1,4 +1,5 @@
-//! The reference evaluator and the compiled tables give one verdict, reason and rule on every flow of random worlds.
+//! The reference evaluator and the compiled tables give one verdict, reason and rule on every flow
+//! of random worlds.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // All of this is test code.
 
 use std::collections::BTreeMap;
@@ -32,7 +33,10 @@ fn compare(seed: u64, size: WorldSize, flows: usize, reasons: &mut BTreeMap<Reas
         let found = compiled.judge(&flow);
         if found.as_ref() != Ok(&expected) {
             panic!(
-                "seed {seed}, {size:?}: {flow:?}: {expected:?} by the reference, {found:?} by the tables"
+                "seed {seed}, {size:?}: {flow:?}:
+{expected:?} by the reference,
+\
+                 {found:?} by the tables"
             );
         }
         *reasons.entry(expected.reason).or_default() += 1;

@@ -9,7 +9,8 @@ use portcullis_wire::world::{flow_line, read_flow, read_world, write_world};
 fn world(rules: &str) -> World {
     let text = r#"{
         "SecurityGroups": [
-            {"SecurityGroupId": "sg-a", "VpcId": "vpc-1", "SecurityGroupName": "unknown keys here are ignored",
+            {"SecurityGroupId": "sg-a", "VpcId": "vpc-1",
+             "SecurityGroupName": "unknown keys here are ignored",
              "Permissions": {"Permission": [RULES]}}],
         "NetworkInterfaces": [
             {"NetworkInterfaceId": "eni-a", "VpcId": "vpc-1", "Status": "InUse",
@@ -24,19 +25,18 @@ fn world(rules: &str) -> World {
 
 /// The one rule of such a world.
 fn rule(fields: &str) -> Rule {
-    let head = r#"{"SecurityGroupRuleId": "sgr-1", "Direction": "egress", "Policy": "Accept", "IpProtocol": "TCP", "#;
+    let head = r#"{"SecurityGroupRuleId": "sgr-1", "Direction": "egress", "Policy": "Accept",
+        "IpProtocol": "TCP", "#;
     let world = world(&format!("{head}{fields}}}"));
     let group = world.group(&"sg-a".parse().unwrap()).unwrap();
     Rule::clone(group.rules.values().next().unwrap())
 }
 
+const EMPTY: &str = r#""Priority": "", "SourcePortRange": "", "SourceCidrIp": "", "#;
+
 #[test]
 fn what_is_absent_empty_or_null_has_its_default() {
-    for unset in [
-        "",
-        r#""Priority": "", "SourcePortRange": "", "SourceCidrIp": "", "#,
-        r#""Priority": null, "#,
-    ] {
+    for unset in ["", EMPTY, r#""Priority": null, "#] {
         let rule = rule(&format!(r#"{unset}"PortRange": "80/80", "DestCidrIp": "10.0.0.0/8""#));
         assert_eq!((rule.priority.number(), rule.local), (1, None));
         assert_eq!(rule.source_ports.to_string(), "-1/-1");
@@ -44,8 +44,8 @@ fn what_is_absent_empty_or_null_has_its_default() {
     let world = read_world(
         r#"{"SecurityGroups": [{"SecurityGroupId": "sg-a"},
             {"SecurityGroupId": "sg-b", "SecurityGroupType": "ENTERPRISE", "VpcId": "vpc-1"}],
-            "NetworkInterfaces": [{"NetworkInterfaceId": "eni-a", "VpcId": "vpc-1", "MacAddress": "",
-            "SecurityGroupIds": {"SecurityGroupId": ["sg-b"]}}]}"#,
+            "NetworkInterfaces": [{"NetworkInterfaceId": "eni-a", "VpcId": "vpc-1",
+            "MacAddress": "", "SecurityGroupIds": {"SecurityGroupId": ["sg-b"]}}]}"#,
     )
     .unwrap();
     let groups: Vec<_> =
@@ -65,9 +65,10 @@ fn what_is_absent_empty_or_null_has_its_default() {
 #[test]
 fn names_are_taken_in_any_case_and_numbers_in_strings() {
     let world = world(
-        r#"{"SecurityGroupRuleId": "sgr-1", "Direction": "INGRESS", "IpProtocol": "icmpv6", "PortRange": "-1/-1",
-            "Ipv6SourceCidrIp": "2001:DB8::/32", "Policy": "drop", "Priority": "100", "NicType": "<nil>",
-            "Description": "", "CreateTime": "2024-01-01T00:00:00Z", "SourceGroupOwnerId": 7}"#,
+        r#"{"SecurityGroupRuleId": "sgr-1", "Direction": "INGRESS", "IpProtocol": "icmpv6",
+            "PortRange": "-1/-1", "Ipv6SourceCidrIp": "2001:DB8::/32", "Policy": "drop",
+            "Priority": "100", "NicType": "<nil>", "Description": "", "CreateTime": "2024-01-01T00:00:00Z",
+            "SourceGroupOwnerId": 7}"#,
     );
     let group = world.group(&"sg-a".parse().unwrap()).unwrap();
     let rule = group.rules.values().next().unwrap();
@@ -128,14 +129,19 @@ fn an_address_may_lie_in_a_prefix_of_its_own_interface() {
 #[test]
 fn a_flow_line_may_name_its_protocol_and_comes_back_in_its_own_form() {
     let world = world("");
-    let line = r#"{"Comment": "", "NetworkInterfaceId": "eni-a", "Direction": "Egress", "Protocol": "tcp",
-        "SourceIp": "10.0.0.5", "SourcePort": "40000", "DestIp": "10.1.2.3", "DestPort": 443}"#;
+    let line = r#"{"Comment": "", "NetworkInterfaceId": "eni-a", "Direction": "Egress",
+        "Protocol": "tcp", "SourceIp": "10.0.0.5", "SourcePort": "40000",
+        "DestIp": "10.1.2.3", "DestPort": 443}"#;
     let flow = read_flow(&world, 1, line).unwrap();
-    assert_eq!(
-        flow_line(&flow),
-        r#"{"NetworkInterfaceId":"eni-a","Direction":"egress","Protocol":6,"SourceIp":"10.0.0.5","SourcePort":40000,"DestIp":"10.1.2.3","DestPort":443}"#
+    let own_form = concat!(
+        r#"{"NetworkInterfaceId":"eni-a","Direction":"egress","Protocol":6,"#,
+        r#""SourceIp":"10.0.0.5","SourcePort":40000,"DestIp":"10.1.2.3","DestPort":443}"#
     );
+    assert_eq!(flow_line(&flow), own_form);
     assert_eq!(read_flow(&world, 1, &flow_line(&flow)), Ok(flow));
-    let echo = r#"{"NetworkInterfaceId":"eni-a","Direction":"ingress","Protocol":58,"SourceIp":"::1","DestIp":"ff02::1"}"#;
+    let echo = concat!(
+        r#"{"NetworkInterfaceId":"eni-a","Direction":"ingress","Protocol":58,"#,
+        r#""SourceIp":"::1","DestIp":"ff02::1"}"#
+    );
     assert_eq!(flow_line(&read_flow(&world, 1, echo).unwrap()), echo);
 }

@@ -1,4 +1,5 @@
-//! Every error of a world file or flow line is a case in `cases/world-errors`: the input, and the error whole.
+//! Every error of a world file or flow line is a case in `cases/world-errors`: the input, and the
+//! error whole.
 #![allow(clippy::unwrap_used, clippy::panic)] // All of this is test code.
 
 use std::fs;

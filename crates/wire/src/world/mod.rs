@@ -1,7 +1,8 @@
-//! World files: policies without a server. Reads and writes `world.json` and `flows.jsonl`, and writes verdict lines.
+//! World files: policies without a server. Reads and writes `world.json` and `flows.jsonl`, and
+//! writes verdict lines.
 //!
-//! A world uses the API's own response shapes. What is wrong is refused with its place; a rule is never skipped or widened.
-//! What a verdict is, this module does not know.
+//! A world uses the API's own response shapes. What is wrong is refused with its place; a rule is
+//! never skipped or widened. What a verdict is, this module does not know.
 
 mod error;
 mod flow;

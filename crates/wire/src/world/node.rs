@@ -1,6 +1,7 @@
 //! JSON as it was written: members in their order, none lost to a later one of the same name.
 //!
-//! A parser that keeps only the last of two `PortRange` would widen a rule without a word. Knows no meaning of any key.
+//! A parser that keeps only the last of two `PortRange` would widen a rule without a word. Knows no
+//! meaning of any key.
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};

@@ -1,4 +1,5 @@
-//! Reading members of an object: absent, null and empty are one thing, and what is wrong has its place.
+//! Reading members of an object: absent, null and empty are one thing, and what is wrong has its
+//! place.
 //!
 //! Knows kinds of values, not what any of them means.
 use std::fmt::Display;
@@ -130,7 +131,8 @@ impl<'a> Object<'a> {
         Ok(())
     }
 
-    /// Does something with each element of a list inside an object, the API's usual shape: `Entries.Entry[…]`.
+    /// Does something with each element of a list inside an object, the API's usual shape:
+    /// `Entries.Entry[…]`.
     pub(crate) fn each_in(
         &self,
         outer: &str,

@@ -1,6 +1,7 @@
 //! `world.json` to a [`World`], whole or not at all.
 //!
-//! Lists and groups are read before rules, rules before interfaces, so that every reference is looked up where it stands.
+//! Lists and groups are read before rules, rules before interfaces, so that every reference is
+//! looked up where it stands.
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -184,8 +185,8 @@ fn read_interface_groups(
     Ok(ids)
 }
 
-/// Whose addresses are whose, as far as read. No two interfaces of a VPC share one; within an interface no entry stands
-/// twice, though an address may lie in a prefix of its own.
+/// Whose addresses are whose, as far as read. No two interfaces of a VPC share one; within an
+/// interface no entry stands twice, though an address may lie in a prefix of its own.
 #[derive(Default)]
 struct Addresses {
     prefixes: BTreeSet<(VpcId, Prefix)>,

@@ -141,7 +141,8 @@ fn both_families(place: &Place<'_>) -> InputError {
     InputError::new("MixedFamilies", place, message, help)
 }
 
-/// The interface's own side is named by CIDR only. Leaving a group or list there aside would widen the rule.
+/// The interface's own side is named by CIDR only. Leaving a group or list there aside would widen
+/// the rule.
 fn check_local(
     fields: &Object<'_>,
     direction: Direction,

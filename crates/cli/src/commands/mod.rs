@@ -1,0 +1,3 @@
+//! The subcommands, one file each: an `Arguments` and a `run` that takes it.
+
+pub(crate) mod evaluate;
