@@ -17,6 +17,9 @@ const FOLDERS: &[&str] = &[
     "fuzz",
 ];
 
+const DECISIONS: &str = "docs/adr/";
+const DECISIONS_INDEX: &str = "docs/adr/README.md";
+
 pub(super) fn check(files: &[File], paths: &[String], chores: &[&str]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in files.iter().filter(|file| is_document(&file.path)) {
@@ -32,7 +35,24 @@ pub(super) fn check(files: &[File], paths: &[String], chores: &[&str]) -> Vec<Fi
             findings.extend(place.chores(line, chores));
         }
     }
+    findings.extend(unlisted_decisions(files));
     findings
+}
+
+/// Decisions that their index does not name.
+fn unlisted_decisions(files: &[File]) -> Vec<Finding> {
+    let index = files.iter().find(|file| file.path == DECISIONS_INDEX);
+    let index = index.map_or("", |file| file.text.as_str());
+    let decisions = files
+        .iter()
+        .filter(|file| file.path.starts_with(DECISIONS) && file.path != DECISIONS_INDEX);
+    let unlisted = decisions.filter(|file| {
+        let name = file.path.strip_prefix(DECISIONS).unwrap_or(&file.path);
+        !index.contains(&format!("({name})"))
+    });
+    unlisted
+        .map(|file| Finding::new(&file.path, 1, format!("{DECISIONS_INDEX} does not list it")))
+        .collect()
 }
 
 fn is_document(path: &str) -> bool {
@@ -194,6 +214,17 @@ mod tests {
         assert!(messages("README.md", "`./x test`, `./x`\n```\n$ ./x demo --keep\n```").is_empty());
         assert_eq!(messages("README.md", "run ./x tset"), ["dead command: `./x tset`"]);
         assert_eq!(messages("README.md", "```\n$ ./x fly\n```"), ["dead command: `./x fly`"]);
+    }
+
+    #[test]
+    fn wants_every_decision_in_the_index() {
+        let file = |path: &str, text: &str| File { path: path.to_owned(), text: text.to_owned() };
+        let index = file("docs/adr/README.md", "| [0001](0001-a.md) | a |");
+        let files = [index, file("docs/adr/0001-a.md", "a"), file("docs/adr/0002-b.md", "b")];
+        let paths = files.iter().map(|file| file.path.clone()).collect::<Vec<_>>();
+        let found = check(&files, &paths, &[]);
+        let told: Vec<&str> = found.iter().map(|finding| finding.path.as_str()).collect();
+        assert_eq!(told, ["docs/adr/0002-b.md"]);
     }
 
     #[test]
