@@ -1,0 +1,162 @@
+//! One request of the API, from plain HTTP to plain HTTP: who asks, what for, what became of it.
+//!
+//! Every step is somebody else's: the wire reads, verifies, decodes and renders; the state decides;
+//! the writer keeps; the host enforces. Here is their order, and the refusal of replays.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use portcullis_core::command::{Context, Outcome};
+use portcullis_core::error::ApiError;
+use portcullis_core::ids::{AccessKeyId, AccountId};
+use portcullis_core::settings::Settings;
+use portcullis_wire::ecs::action;
+use portcullis_wire::ecs::carrier::Call;
+use portcullis_wire::ecs::decode::{Decoded, decode};
+use portcullis_wire::ecs::http::{HttpRequest, HttpResponse};
+use portcullis_wire::ecs::refusal::{Refusal, code};
+use portcullis_wire::ecs::render::{self, Presentation, Receipt};
+use portcullis_wire::ecs::signature::{self, Authenticated, SigningKey};
+
+use crate::clock::{Clock, SystemDice};
+use crate::host::Host;
+use crate::identity::request_id;
+use crate::limits::Limits;
+use crate::listen::Service;
+use crate::nonces::{Nonce, Nonces, Replay};
+use crate::published::Published;
+use crate::refusal;
+use crate::writer::{Write, WriteQueue};
+
+/// All that an answer may need.
+pub(crate) struct Api {
+    pub(crate) published: Arc<Published>,
+    pub(crate) queue: WriteQueue,
+    pub(crate) host: Arc<Host>,
+    pub(crate) nonces: Mutex<Nonces>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) limits: Limits,
+}
+
+/// A call that was carried out.
+struct Done {
+    action_name: &'static str,
+    decoded: Decoded,
+    outcome: Outcome,
+    receipt: Receipt,
+}
+
+impl Service for Api {
+    async fn answer(&self, request: HttpRequest) -> HttpResponse {
+        let id = request_id();
+        let call = match Call::read(&request) {
+            Ok(call) => call,
+            Err(refused) => {
+                return render::failure(&Presentation::guess(&request), &refused, &id);
+            }
+        };
+        let presentation = Presentation::of(&call);
+        match self.carry_out(&call).await {
+            Ok(Done { action_name, decoded, outcome, receipt }) => {
+                let receipt = Receipt { request_id: id, ..receipt };
+                render::success(&presentation, action_name, &decoded, &outcome, &receipt)
+            }
+            Err(refused) => {
+                tracing::debug!(request = id, code = %refused.code, "a call is refused");
+                render::failure(&presentation, &refused, &id)
+            }
+        }
+    }
+}
+
+impl Api {
+    async fn carry_out(&self, call: &Call<'_>) -> Result<Done, Refusal> {
+        let (caller, nonce) = self.authenticate(call)?;
+        render::check_format(call)?;
+        let action = action::dispatch(call)?;
+        let decoded = decode(action, call)?;
+        let (outcome, receipt) = match decoded.command.is_write() {
+            true => self.write(caller, nonce, &decoded).await?,
+            false => (self.read(caller, &decoded)?, Receipt::default()),
+        };
+        Ok(Done { action_name: action.name, decoded, outcome, receipt })
+    }
+
+    /// Who calls, with the proof that this very call was not made before.
+    fn authenticate(&self, call: &Call<'_>) -> Result<(AccountId, Nonce), Refusal> {
+        let now_ms = self.clock.now_ms();
+        let evidence = signature::verify(call, now_ms, |id| self.signing_key(id))?;
+        let nonce = self.admit(&evidence, now_ms)?;
+        Ok((evidence.account(), nonce))
+    }
+
+    fn signing_key(&self, id: &str) -> Option<SigningKey> {
+        let id: AccessKeyId = id.parse().ok()?;
+        self.published.read(|state, _| {
+            let key = state.access_key(&id)?;
+            let secret = key.secret.clone();
+            Some(SigningKey { account: key.account, secret, active: key.active })
+        })
+    }
+
+    fn admit(&self, evidence: &Authenticated, now_ms: u64) -> Result<Nonce, Refusal> {
+        let (access_key_id, text) = evidence.nonce_key();
+        let nonce = Nonce::new(access_key_id, text, evidence.timestamp_ms());
+        // Nothing in there panics half-way; a poisoned lock guards a whole memory.
+        let mut nonces = self.nonces.lock().unwrap_or_else(PoisonError::into_inner);
+        nonces.admit(nonce, now_ms).map_err(|replay| match replay {
+            Replay::Expired => code::TIMESTAMP_EXPIRED
+                .refuse("Specified time stamp or date value is expired.")
+                .with_help("The server no longer remembers requests of that time.")
+                .at("Timestamp"),
+            Replay::Used => code::NONCE_USED
+                .refuse("Specified signature nonce was used already.")
+                .with_help("Draw a new nonce for every request.")
+                .at("SignatureNonce"),
+            Replay::Full => Refusal::from(refusal::unavailable(
+                "The server cannot remember more requests at the moment.",
+                "Nothing was changed. Try again after a minute.",
+            )),
+        })?;
+        Ok(nonce)
+    }
+
+    fn read(&self, caller: AccountId, decoded: &Decoded) -> Result<Outcome, ApiError> {
+        let mut context = Context {
+            caller,
+            region: decoded.region.clone(),
+            now_ms: self.clock.now_ms(),
+            dice: &mut SystemDice,
+            settings: &self.settings,
+            idempotency: None,
+            dry_run: false,
+        };
+        self.published
+            .read(|state, _| state.apply(&mut context, &decoded.command))
+            .map(|decision| decision.outcome)
+    }
+
+    async fn write(
+        &self,
+        caller: AccountId,
+        nonce: Nonce,
+        decoded: &Decoded,
+    ) -> Result<(Outcome, Receipt), ApiError> {
+        let write = Write {
+            command: decoded.command.clone(),
+            caller,
+            region: decoded.region.clone(),
+            idempotency: decoded.idempotency.clone(),
+            dry_run: decoded.dry_run,
+            nonce: Some(nonce),
+        };
+        let committed = self.queue.write(write).await?;
+        let mut receipt = Receipt { revision: Some(committed.revision), ..Receipt::default() };
+        if let Some(asked_ms) = decoded.wait_timeout_ms {
+            let timeout = Duration::from_millis(asked_ms.min(self.limits.wait_time_max_ms));
+            receipt.enforcement = Some(self.host.wait(committed.revision, timeout, None).await);
+        }
+        Ok((committed.outcome, receipt))
+    }
+}

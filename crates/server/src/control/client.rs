@@ -1,0 +1,98 @@
+//! The client's side of the control socket: one question, its answer.
+//!
+//! It blocks and needs no runtime: it serves programs for people.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::control::message::{Answer, Outcome, Problem, Question, Reply, Request, VERSION};
+use crate::directory::DataDirectory;
+
+/// How long a server may take beyond what the question itself asks to wait.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Bytes of an answer: a line for each rule of a full host.
+const ANSWER_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// No server listens there.
+    #[error("no server answers at `{}`", path.display())]
+    NoServer {
+        /// The socket.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The conversation broke off.
+    #[error("the server at `{}` did not answer", path.display())]
+    Broken {
+        /// The socket.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The server refused.
+    #[error("{}: {}", .0.code, .0.message)]
+    Refused(Problem),
+}
+
+impl ClientError {
+    /// What to do next.
+    pub fn help(&self) -> String {
+        match self {
+            ClientError::NoServer { .. } => {
+                "start `portcullis serve`, or name its data directory with --data; you must be \
+                 the user that runs it"
+                    .to_owned()
+            }
+            ClientError::Broken { .. } => "see the server's log".to_owned(),
+            ClientError::Refused(problem) => problem.help.clone(),
+        }
+    }
+}
+
+/// Asks the server of a data directory.
+///
+/// # Errors
+/// See [`ClientError`].
+pub fn ask(directory: &DataDirectory, request: Request) -> Result<Answer, ClientError> {
+    let path = directory.control_socket();
+    let stream = match UnixStream::connect(&path) {
+        Ok(stream) => stream,
+        Err(source) => return Err(ClientError::NoServer { path, source }),
+    };
+    match converse(&stream, request) {
+        Ok(Reply { result: Outcome::Answer(answer), .. }) => Ok(answer),
+        Ok(Reply { result: Outcome::Error(problem), .. }) => Err(ClientError::Refused(problem)),
+        Err(source) => Err(ClientError::Broken { path, source }),
+    }
+}
+
+fn converse(mut stream: &UnixStream, request: Request) -> io::Result<Reply> {
+    let waits_ms = match &request {
+        Request::Bind { wait_timeout_ms, .. } | Request::Unbind { wait_timeout_ms, .. } => {
+            *wait_timeout_ms
+        }
+        Request::Bindings {} | Request::Hits {} | Request::Drops {} | Request::Status {} => 0,
+    };
+    stream.set_read_timeout(Some(PATIENCE + Duration::from_millis(waits_ms)))?;
+    let mut line = serde_json::to_vec(&Question { version: VERSION, request })?;
+    line.push(b'\n');
+    stream.write_all(&line)?;
+    let mut answer = Vec::new();
+    BufReader::new(stream.take(ANSWER_BYTES_MAX)).read_until(b'\n', &mut answer)?;
+    if answer.is_empty() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    let reply: Reply = serde_json::from_slice(&answer)?;
+    if reply.version != VERSION {
+        let text = format!("it speaks version {}, not {VERSION}", reply.version);
+        return Err(io::Error::other(text));
+    }
+    Ok(reply)
+}

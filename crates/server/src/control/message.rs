@@ -1,0 +1,278 @@
+//! What is said on the control socket: one JSON object a line, a question and its answer.
+//!
+//! Every line names the version of the language; another version is refused, so that an old
+//! client and a new server never misunderstand each other. Nothing here knows how an answer is
+//! found.
+
+use serde::{Deserialize, Serialize};
+
+/// The version of this language. It changes when a line of before would be misunderstood.
+pub const VERSION: u32 = 1;
+
+/// One line from a client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Question {
+    /// [`VERSION`].
+    pub version: u32,
+    /// What is asked for.
+    #[serde(flatten)]
+    pub request: Request,
+}
+
+/// What a client can ask for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// Tie a network interface to a host-side device.
+    Bind {
+        /// The id of the interface.
+        interface: String,
+        /// The name of the device.
+        device: String,
+        /// How long to wait until the policy is in force, in milliseconds.
+        wait_timeout_ms: u64,
+    },
+    /// Untie a network interface.
+    Unbind {
+        /// The id of the interface.
+        interface: String,
+        /// How long to wait until the device is released, in milliseconds.
+        wait_timeout_ms: u64,
+    },
+    /// List what is tied, and how it stands.
+    Bindings {},
+    /// List how often each rule decided.
+    Hits {},
+    /// List what was dropped and why.
+    Drops {},
+    /// How the server stands.
+    Status {},
+}
+
+/// One line from the server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply {
+    /// [`VERSION`].
+    pub version: u32,
+    /// What became of the question.
+    #[serde(flatten)]
+    pub result: Outcome,
+}
+
+/// What became of a question.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It was done.
+    Answer(Answer),
+    /// It was refused, and nothing changed.
+    Error(Problem),
+}
+
+/// An answer, by the kind of question.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// To `bind` and `unbind`.
+    Changed(Changed),
+    /// To `bindings`.
+    Bindings(Vec<BindingRow>),
+    /// To `hits`.
+    Hits(Vec<HitRow>),
+    /// To `drops`.
+    Drops(Vec<DropRow>),
+    /// To `status`.
+    Status(Status),
+}
+
+/// A change that is durable, and whether it is in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// The revision of the change.
+    pub revision: u64,
+    /// `Enforced`, `Pending`, `Failed` or `NotEnforced`.
+    pub enforcement: String,
+    /// Why, where it is not `Enforced`; may be empty.
+    pub detail: String,
+}
+
+/// One tied interface.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct BindingRow {
+    /// The id of the interface.
+    pub interface: String,
+    /// The device it is tied to.
+    pub device: String,
+    /// How it stands: `enforced`, `closed`, `absent`, `failed`, or `not-enforced` without an agent.
+    pub state: String,
+    /// Why, where there is more to say.
+    pub detail: String,
+}
+
+/// How often one rule decided, at all interfaces of the host together.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct HitRow {
+    /// The id of the rule's group.
+    pub group: String,
+    /// The id of the rule.
+    pub rule: String,
+    /// Packets it decided.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// What was dropped at one interface for one reason.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct DropRow {
+    /// The id of the interface.
+    pub interface: String,
+    /// `egress` or `ingress`.
+    pub direction: String,
+    /// The reason, as verdicts name it.
+    pub reason: String,
+    /// Packets dropped.
+    pub packets: u64,
+}
+
+/// How the server stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The version of the program.
+    pub program_version: String,
+    /// The process.
+    pub process_id: u32,
+    /// Where the API is served.
+    pub listen: String,
+    /// The newest revision that is in answers.
+    pub revision: u64,
+    /// Whether an agent enforces on this host.
+    pub enforcing: bool,
+    /// How many interfaces are tied.
+    pub bindings: usize,
+}
+
+/// Why a question was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// A stable name for programs.
+    pub code: String,
+    /// What happened.
+    pub message: String,
+    /// What to do next; may be empty.
+    pub help: String,
+    /// The part of the question concerned; may be empty.
+    pub place: String,
+}
+
+impl Reply {
+    /// The line of an answer.
+    pub fn answer(answer: Answer) -> Reply {
+        Reply { version: VERSION, result: Outcome::Answer(answer) }
+    }
+
+    /// The line of a refusal.
+    pub fn problem(problem: Problem) -> Reply {
+        Reply { version: VERSION, result: Outcome::Error(problem) }
+    }
+}
+
+impl Problem {
+    /// A refusal with these four parts.
+    pub fn new(code: &str, message: impl Into<String>, help: &str, place: &str) -> Problem {
+        Problem {
+            code: code.to_owned(),
+            message: message.into(),
+            help: help.to_owned(),
+            place: place.to_owned(),
+        }
+    }
+}
+
+/// Reads a client's line.
+///
+/// # Errors
+/// A [`Problem`] to answer with.
+pub fn read_question(line: &[u8]) -> Result<Request, Problem> {
+    /// The one field that every version has.
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let malformed = |error: serde_json::Error| {
+        Problem::new(
+            "MalformedQuestion",
+            format!("the line is no question: {error}"),
+            "send one JSON object a line, as the `portcullis` program does",
+            "",
+        )
+    };
+    let Versioned { version } = serde_json::from_slice(line).map_err(malformed)?;
+    if version != VERSION {
+        return Err(Problem::new(
+            "UnknownVersion",
+            format!("the question is in version {version}, this server speaks {VERSION}"),
+            "use the `portcullis` program of the server's own version",
+            "version",
+        ));
+    }
+    let mut value: serde_json::Value = serde_json::from_slice(line).map_err(malformed)?;
+    // `deny_unknown_fields` and a flattened version exclude each other; the version is done with.
+    if let Some(object) = value.as_object_mut() {
+        object.remove("version");
+    }
+    serde_json::from_value(value).map_err(malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_is_a_line_and_comes_back() {
+        let request =
+            Request::Bind { interface: "eni-1".into(), device: "veth1".into(), wait_timeout_ms: 5 };
+        let question = Question { version: VERSION, request: request.clone() };
+        let line = serde_json::to_string(&question).unwrap();
+        assert_eq!(
+            line,
+            r#"{"version":1,"request":"bind","interface":"eni-1","device":"veth1","#.to_owned()
+                + r#""wait_timeout_ms":5}"#
+        );
+        assert_eq!(read_question(line.as_bytes()), Ok(request));
+        assert_eq!(
+            read_question(br#"{"version":1,"request":"bindings"}"#),
+            Ok(Request::Bindings {})
+        );
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        for (line, code) in [
+            ("", "MalformedQuestion"),
+            ("{}", "MalformedQuestion"),
+            ("[1]", "MalformedQuestion"),
+            (r#"{"version":2,"request":"bindings","more":true}"#, "UnknownVersion"),
+            (r#"{"version":1,"request":"open"}"#, "MalformedQuestion"),
+            (r#"{"version":1,"request":"hits","more":true}"#, "MalformedQuestion"),
+            (r#"{"version":1,"request":"bind","interface":"eni-1"}"#, "MalformedQuestion"),
+        ] {
+            assert_eq!(read_question(line.as_bytes()).unwrap_err().code, code, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_reply_is_a_line_and_comes_back() {
+        for (reply, expected) in [
+            (Reply::answer(Answer::Hits(vec![])), r#"{"version":1,"answer":{"hits":[]}}"#),
+            (
+                Reply::problem(Problem::new("C", "m", "h", "p")),
+                r#"{"version":1,"error":{"code":"C","message":"m","help":"h","place":"p"}}"#,
+            ),
+        ] {
+            let line = serde_json::to_string(&reply).unwrap();
+            assert_eq!(line, expected);
+            assert_eq!(serde_json::from_str::<Reply>(&line).unwrap(), reply);
+        }
+    }
+}

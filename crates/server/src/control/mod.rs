@@ -1,0 +1,8 @@
+//! The socket for administration, `control.sock` in the data directory: what needs the host and
+//! not an account.
+//!
+//! Only the owner of the directory reaches it; there is no other authentication.
+
+pub mod client;
+pub mod message;
+pub(crate) mod server;

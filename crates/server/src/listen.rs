@@ -1,0 +1,205 @@
+//! The listener: connections in, whole requests to the service, answers out.
+//!
+//! It keeps the bounds of a connection (how many, how large, how slow) and knows nothing of what a
+//! request means. The stream type is a parameter of [`converse`], so that TLS can stand between the
+//! socket and HTTP.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Body, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use portcullis_wire::ecs::http::{HttpRequest, HttpResponse};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+
+use crate::limits::Limits;
+use crate::refusal;
+use crate::stall::StallGuard;
+
+/// How long the listener rests after the system refused it a connection (no more open files).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Whoever answers requests.
+pub(crate) trait Service: Send + Sync + 'static {
+    /// The answer to one request. Never fails: a failure is an answer too.
+    fn answer(&self, request: HttpRequest) -> impl Future<Output = HttpResponse> + Send;
+}
+
+/// Accepts connections until `stop` is set, then lets what is in flight finish within the grace
+/// time. Returns how many connections had to be cut after it.
+pub(crate) async fn listen<S: Service>(
+    listener: TcpListener,
+    service: Arc<S>,
+    limits: Limits,
+    mut stop: watch::Receiver<bool>,
+) -> usize {
+    let places = Arc::new(Semaphore::new(limits.connections_max));
+    let limits = Arc::new(limits);
+    let mut conversations = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = conversations.join_next() => continue,
+            () = stopped(&mut stop) => break,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let place = Arc::clone(&places).try_acquire_owned();
+                let (service, limits) = (Arc::clone(&service), Arc::clone(&limits));
+                let stop = stop.clone();
+                conversations.spawn(greet(stream, place.ok(), service, limits, stop));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    finish(conversations, Duration::from_millis(limits.grace_time_max_ms)).await
+}
+
+/// Waits until `stop` is set, or nobody is left who could set it.
+pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stopped| *stopped).await;
+}
+
+/// Waits for the open conversations, not longer than `grace`, then cuts the rest.
+async fn finish(mut conversations: JoinSet<()>, grace: Duration) -> usize {
+    let all_over = async { while conversations.join_next().await.is_some() {} };
+    if tokio::time::timeout(grace, all_over).await.is_ok() {
+        return 0;
+    }
+    let rest = conversations.len();
+    conversations.shutdown().await;
+    rest
+}
+
+/// One connection, with its place or with the news that there is none.
+async fn greet<S: Service>(
+    stream: TcpStream,
+    place: Option<OwnedSemaphorePermit>,
+    service: Arc<S>,
+    limits: Arc<Limits>,
+    stop: watch::Receiver<bool>,
+) {
+    let Some(place) = place else {
+        turn_away(&stream);
+        return;
+    };
+    // Answers are small and whole: waiting for more of them gains nothing.
+    let _ = stream.set_nodelay(true);
+    converse(stream, service, limits, stop).await;
+    drop(place);
+}
+
+/// Tells a client that there are too many, as far as that is possible without waiting.
+fn turn_away(stream: &TcpStream) {
+    tracing::warn!("a connection is turned away: connections_max is reached");
+    let answer = refusal::too_many_connections();
+    let mut text = format!(
+        "HTTP/1.1 {} Service Unavailable\r\nContent-Type: {}\r\nContent-Length: {}\r\n\
+         Retry-After: 1\r\nConnection: close\r\n\r\n",
+        answer.status,
+        answer.content_type,
+        answer.body.len(),
+    )
+    .into_bytes();
+    text.extend_from_slice(&answer.body);
+    // A fresh connection has room for it; if not, closing says enough.
+    let _ = stream.try_write(&text);
+}
+
+/// Requests and answers on one stream, until either side has enough.
+async fn converse<T, S>(
+    stream: T,
+    service: Arc<S>,
+    limits: Arc<Limits>,
+    mut stop: watch::Receiver<bool>,
+) where
+    T: AsyncRead + AsyncWrite + Unpin,
+    S: Service,
+{
+    let patience = Duration::from_millis(limits.stall_time_max_ms);
+    let stream = TokioIo::new(StallGuard::new(stream, patience));
+    let mut builder = hyper::server::conn::http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .max_buf_size(limits.head_bytes_max)
+        .max_headers(limits.headers_max)
+        .header_read_timeout(Duration::from_millis(limits.head_time_max_ms));
+    let answer = service_fn(|request| {
+        let (service, limits) = (Arc::clone(&service), Arc::clone(&limits));
+        async move { Ok::<_, Infallible>(answer(service.as_ref(), &limits, request).await) }
+    });
+    let mut connection = std::pin::pin!(builder.serve_connection(stream, answer));
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stopped(&mut stop) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+/// One request: read whole, answered, sent.
+async fn answer<S: Service>(
+    service: &S,
+    limits: &Limits,
+    request: Request<Incoming>,
+) -> Response<Full<Bytes>> {
+    match read(limits, request).await {
+        Ok(request) => response(service.answer(request).await),
+        Err(refused) => response(refused),
+    }
+}
+
+/// The whole request as plain data.
+async fn read(limits: &Limits, request: Request<Incoming>) -> Result<HttpRequest, HttpResponse> {
+    let (head, body) = request.into_parts();
+    let mut plain = HttpRequest::new(head.method.as_str(), &head.uri.to_string());
+    for (name, value) in &head.headers {
+        // What is no text cannot have been signed, and no header of ours is outside ASCII.
+        if let Ok(value) = value.to_str() {
+            plain = plain.with_header(name.as_str(), value);
+        }
+    }
+    let maximum = limits.body_bytes_max;
+    if body.size_hint().lower() > maximum as u64 {
+        return Err(refusal::body_too_large(maximum));
+    }
+    let patience = Duration::from_millis(limits.body_time_max_ms);
+    let collected = tokio::time::timeout(patience, Limited::new(body, maximum).collect()).await;
+    match collected {
+        Ok(Ok(body)) => Ok(plain.with_body(body.to_bytes())),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(refusal::body_too_large(maximum)),
+        Ok(Err(error)) => Err(refusal::body_unreadable(error.as_ref())),
+        Err(_) => Err(refusal::body_too_slow(limits.body_time_max_ms)),
+    }
+}
+
+/// An answer in the terms of the HTTP library.
+fn response(answer: HttpResponse) -> Response<Full<Bytes>> {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = Response::new(Full::new(Bytes::from(answer.body)));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}

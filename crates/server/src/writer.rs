@@ -1,0 +1,409 @@
+//! The one writer: decides on the newest state, commits what was decided together, publishes it,
+//! then answers.
+//!
+//! The writer keeps a *leading* state that is ahead of the published one while a commit is under
+//! way. What must never be true: that a client has an answer to a write which is not durable, or
+//! that a write which was refused is found after a restart. So every answer of a batch, refusals
+//! included, waits for the commits it was decided upon, and when one of those fails the leading
+//! state is thrown away and the rest is decided again. It knows no byte of HTTP.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::sync::Arc;
+
+use portcullis_core::command::{Command, Context, Dice, Idempotency, Outcome};
+use portcullis_core::error::ApiError;
+use portcullis_core::ids::{AccountId, RegionId};
+use portcullis_core::records::Change;
+use portcullis_core::settings::Settings;
+use portcullis_core::state::State;
+use portcullis_store::{CommitError, Guard, Operation, Revision, Store, StoreError, Transaction};
+use portcullis_wire::record;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::clock::Clock;
+use crate::nonces::Nonce;
+use crate::published::Published;
+use crate::refusal;
+use crate::source::{self, Opened, Source};
+
+/// Nonces that are past and removed with each write; two, so that their number falls.
+const PAST_NONCES_PER_WRITE: usize = 2;
+
+/// How often one batch is tried again after the store has failed.
+const STORE_FAILURES_PER_BATCH_MAX: usize = 2;
+
+/// A command that may change something, with all that its decision depends on.
+#[derive(Debug)]
+pub(crate) struct Write {
+    pub(crate) command: Command,
+    pub(crate) caller: AccountId,
+    pub(crate) region: Option<RegionId>,
+    pub(crate) idempotency: Option<Idempotency>,
+    pub(crate) dry_run: bool,
+    /// The signed request it came by: kept with the change, so that it never happens twice.
+    pub(crate) nonce: Option<Nonce>,
+}
+
+/// A write that is durable and visible.
+#[derive(Debug)]
+pub(crate) struct Committed {
+    pub(crate) outcome: Outcome,
+    pub(crate) revision: u64,
+}
+
+type Answer = Result<Committed, ApiError>;
+
+struct Job {
+    write: Write,
+    answer: oneshot::Sender<Answer>,
+}
+
+/// The way to the writer.
+#[derive(Clone)]
+pub(crate) struct WriteQueue(mpsc::Sender<Job>);
+
+impl WriteQueue {
+    /// Has a write decided, committed and published.
+    pub(crate) async fn write(&self, write: Write) -> Answer {
+        let (answer, answered) = oneshot::channel();
+        match self.0.try_send(Job { write, answer }) {
+            Ok(()) => answered.await.unwrap_or_else(|_| Err(stopping())),
+            Err(mpsc::error::TrySendError::Full(_)) => Err(refusal::unavailable(
+                "The server has too many writes waiting.",
+                "Nothing was changed. Try again after a short while.",
+            )),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(stopping()),
+        }
+    }
+}
+
+fn stopping() -> ApiError {
+    refusal::unavailable(
+        "The server is stopping.",
+        "If a write was under way, look whether it happened, or repeat it with its ClientToken.",
+    )
+}
+
+/// What the writer works with.
+pub(crate) struct Writer {
+    source: Box<dyn Source>,
+    /// Nothing while the store is out of order.
+    store: Option<Box<dyn Store>>,
+    leading: State,
+    /// The revision that the next transaction gets, less one.
+    head: Revision,
+    published: Arc<Published>,
+    stored_nonces: BinaryHeap<Reverse<Nonce>>,
+    settings: Arc<Settings>,
+    clock: Arc<dyn Clock>,
+    dice: Box<dyn Dice + Send>,
+    batch_max: usize,
+}
+
+/// One job with what was decided about it.
+struct Decided {
+    job: Job,
+    result: Result<Outcome, ApiError>,
+    /// Nothing where there is nothing to keep.
+    step: Option<Step>,
+}
+
+/// What one transaction of the store does.
+struct Step {
+    changes: Vec<Change>,
+    past_nonces: Vec<Nonce>,
+}
+
+impl Writer {
+    pub(crate) fn new(
+        source: Box<dyn Source>,
+        opened: Opened,
+        settings: Arc<Settings>,
+        clock: Arc<dyn Clock>,
+        dice: Box<dyn Dice + Send>,
+        batch_max: usize,
+    ) -> Writer {
+        let Opened { store, state, revision, nonces } = opened;
+        Writer {
+            source,
+            store: Some(store),
+            leading: state.clone(),
+            head: Revision::new(revision),
+            published: Arc::new(Published::new(state, revision)),
+            stored_nonces: nonces.into_iter().map(Reverse).collect(),
+            settings,
+            clock,
+            dice,
+            batch_max,
+        }
+    }
+
+    pub(crate) fn published(&self) -> Arc<Published> {
+        Arc::clone(&self.published)
+    }
+
+    /// Starts the thread. It ends, and the store is closed, when every queue is gone and what was
+    /// queued is done.
+    pub(crate) fn start(
+        mut self,
+        queue_max: usize,
+    ) -> std::io::Result<(WriteQueue, std::thread::JoinHandle<()>)> {
+        let (sender, mut queue) = mpsc::channel(queue_max);
+        let thread = std::thread::Builder::new().name("writer".into()).spawn(move || {
+            while let Some(first) = queue.blocking_recv() {
+                let mut jobs = VecDeque::from([first]);
+                while jobs.len() < self.batch_max
+                    && let Ok(job) = queue.try_recv()
+                {
+                    jobs.push_back(job);
+                }
+                self.work(jobs);
+            }
+        })?;
+        Ok((WriteQueue(sender), thread))
+    }
+
+    /// Answers every job.
+    fn work(&mut self, mut jobs: VecDeque<Job>) {
+        let mut failures = 0;
+        while !jobs.is_empty() {
+            let is_open = self.store.is_some() || self.reopen();
+            if !is_open || failures > STORE_FAILURES_PER_BATCH_MAX {
+                for job in jobs.drain(..) {
+                    answer(job, Err(out_of_order()));
+                }
+                return;
+            }
+            let decided = jobs.drain(..).map(|job| self.decide(job)).collect();
+            jobs = self.commit(decided);
+            failures += usize::from(self.store.is_none());
+        }
+    }
+
+    /// Decides one job on the leading state, and moves that on.
+    fn decide(&mut self, job: Job) -> Decided {
+        let write = &job.write;
+        let now_ms = self.clock.now_ms();
+        let mut context = Context {
+            caller: write.caller,
+            region: write.region.clone(),
+            now_ms,
+            dice: self.dice.as_mut(),
+            settings: &self.settings,
+            idempotency: write.idempotency.clone(),
+            dry_run: write.dry_run,
+        };
+        let decision = match self.leading.apply(&mut context, &write.command) {
+            Ok(decision) => decision,
+            Err(error) => return Decided { job, result: Err(error), step: None },
+        };
+        for change in &decision.changes {
+            self.leading.absorb(change.clone());
+        }
+        // Even a write that changes nothing now could change something when it is replayed later.
+        let is_kept = !decision.changes.is_empty() || write.nonce.is_some();
+        let step = is_kept.then(|| Step {
+            changes: decision.changes,
+            past_nonces: self.take_past_nonces(now_ms),
+        });
+        Decided { job, result: Ok(decision.outcome), step }
+    }
+
+    fn take_past_nonces(&mut self, now_ms: u64) -> Vec<Nonce> {
+        let mut past = Vec::new();
+        while past.len() < PAST_NONCES_PER_WRITE
+            && let Some(Reverse(nonce)) = self.stored_nonces.peek()
+            && nonce.is_past(now_ms)
+        {
+            past.push(*nonce);
+            self.stored_nonces.pop();
+        }
+        past
+    }
+
+    /// Commits what was decided and answers. What has to be decided again is returned.
+    fn commit(&mut self, decided: VecDeque<Decided>) -> VecDeque<Job> {
+        let Some(store) = &self.store else { return decided.into_iter().map(|d| d.job).collect() };
+        let mut expected = self.head;
+        let transactions: Vec<Transaction> = decided
+            .iter()
+            .filter_map(|decided| {
+                let step = decided.step.as_ref()?;
+                let guard = Guard::store_at(expected);
+                expected = expected.next();
+                Some(Transaction::new(vec![guard], operations(step, decided.job.write.nonce)))
+            })
+            .collect();
+        let results = match transactions.is_empty() {
+            true => Vec::new(),
+            false => store.commit_batch(transactions),
+        };
+        self.conclude(decided, results)
+    }
+
+    /// Publishes and answers up to the first failure.
+    fn conclude(
+        &mut self,
+        mut decided: VecDeque<Decided>,
+        results: Vec<Result<Revision, CommitError>>,
+    ) -> VecDeque<Job> {
+        let mut results = results.into_iter();
+        let mut done = Vec::new();
+        let mut changes = Vec::new();
+        let mut failure = None;
+        while let Some(next) = decided.front_mut() {
+            if let Some(step) = &mut next.step {
+                // A store that gives too few answers has not said that the rest is durable.
+                let silent = Err(CommitError::Unknown(StoreError::Stopped));
+                match results.next().unwrap_or(silent) {
+                    Ok(revision) => {
+                        self.head = revision;
+                        changes.append(&mut step.changes);
+                        self.stored_nonces.extend(next.job.write.nonce.map(Reverse));
+                    }
+                    Err(error) => {
+                        failure = Some(error);
+                        break;
+                    }
+                }
+            }
+            done.extend(decided.pop_front().map(|next| (next, self.head.number())));
+        }
+        if self.head.number() != self.published.read(|_, revision| revision) {
+            self.published.absorb(changes, self.head.number());
+        }
+        for (next, revision) in done {
+            next.answer(revision);
+        }
+        match failure {
+            None => VecDeque::new(),
+            Some(error) => self.recover(decided, &error),
+        }
+    }
+
+    /// After a transaction that did not happen, or may not have: it stands first in `decided`. The
+    /// leading state is wrong, and so is everything decided after it.
+    fn recover(&mut self, mut decided: VecDeque<Decided>, error: &CommitError) -> VecDeque<Job> {
+        let steps = decided.iter().filter_map(|decided| decided.step.as_ref());
+        let past = steps.flat_map(|step| step.past_nonces.iter().copied());
+        self.stored_nonces.extend(past.map(Reverse));
+        self.leading = self.published.read(|state, _| state.clone());
+        match error {
+            CommitError::Limit { .. } | CommitError::Empty { .. } => {
+                tracing::error!(%error, "a write does not fit the store");
+                if let Some(first) = decided.pop_front() {
+                    answer(first.job, Err(too_large()));
+                }
+            }
+            CommitError::Conflict { .. } | CommitError::Refused(_) => self.close(error),
+            CommitError::Unknown(_) => {
+                self.close(error);
+                self.find_out(&mut decided);
+            }
+        }
+        decided.into_iter().map(|decided| decided.job).collect()
+    }
+
+    /// Gives up the open store. It is opened again before the next commit.
+    fn close(&mut self, error: &CommitError) {
+        let cause = cause_of(error);
+        tracing::error!(%error, cause, "the store has failed and will be opened again");
+        self.store = None;
+    }
+
+    /// Looks in the store itself which of these writes, the first of which may have happened, have.
+    /// Those are answered; the others stay, to be decided again.
+    fn find_out(&mut self, decided: &mut VecDeque<Decided>) {
+        let mut revision = self.head;
+        if !self.reopen() {
+            for decided in decided.drain(..) {
+                answer(decided.job, Err(outcome_unknown()));
+            }
+            return;
+        }
+        // There is one writer and every transaction guards on its revision: a revision that is
+        // there now is the transaction that expected to get it.
+        while let Some(next) = decided.front() {
+            if next.step.is_some() {
+                if revision.next() > self.head {
+                    break;
+                }
+                revision = revision.next();
+            }
+            if let Some(next) = decided.pop_front() {
+                next.answer(revision.number());
+            }
+        }
+    }
+
+    /// Opens the store again and starts from what it holds.
+    fn reopen(&mut self) -> bool {
+        match source::load(self.source.as_mut()) {
+            Ok(Opened { store, state, revision, nonces }) => {
+                tracing::info!(revision, "the store is open again");
+                self.store = Some(store);
+                self.head = Revision::new(revision);
+                self.leading = state.clone();
+                self.published.replace(state, revision);
+                self.stored_nonces = nonces.into_iter().map(Reverse).collect();
+                true
+            }
+            Err(error) => {
+                let cause = cause_of(&error);
+                tracing::error!(%error, cause, "the store cannot be opened again");
+                false
+            }
+        }
+    }
+}
+
+impl Decided {
+    /// Tells the client what was decided, now that it holds.
+    fn answer(self, revision: u64) {
+        let result = self.result.map(|outcome| Committed { outcome, revision });
+        answer(self.job, result);
+    }
+}
+
+/// What lies behind an error, for the log.
+fn cause_of(error: &dyn std::error::Error) -> String {
+    error.source().map(ToString::to_string).unwrap_or_default()
+}
+
+/// What the store is asked to do for one decided write.
+fn operations(step: &Step, nonce: Option<Nonce>) -> Vec<Operation> {
+    let changes = step.changes.iter().map(|change| match record::encode(change) {
+        (key, Some(value)) => Operation::put(key, value),
+        (key, None) => Operation::delete(key),
+    });
+    let kept = nonce.iter().map(|nonce| Operation::put(nonce.key(), Vec::new()));
+    let past = step.past_nonces.iter().map(|nonce| Operation::delete(nonce.key()));
+    changes.chain(kept).chain(past).collect()
+}
+
+fn answer(job: Job, result: Answer) {
+    // A client that is gone hears nothing; what was done stays done.
+    let _ = job.answer.send(result);
+}
+
+fn out_of_order() -> ApiError {
+    refusal::unavailable(
+        "The store is out of order, so nothing can be written.",
+        "Nothing was changed. Try again; the operator finds the reason in the server's log.",
+    )
+}
+
+fn outcome_unknown() -> ApiError {
+    refusal::internal(
+        "The store failed while the write was under way, and it is not known whether it happened.",
+        "Look whether it has happened, or repeat it with its ClientToken.",
+    )
+}
+
+fn too_large() -> ApiError {
+    refusal::internal(
+        "The change is larger than the store takes at once.",
+        "Nothing was changed. Split the request.",
+    )
+}
