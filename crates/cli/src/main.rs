@@ -1,31 +1,25 @@
-//! The one binary: its subcommands and their exit status.
+//! The one binary, `portcullis`: arguments in, one command run, an exit status out.
 //!
-//! Each subcommand is a file of [`commands`]; what it decides, it asks the other crates.
+//! What a command does stands in [`commands`], one file each; nothing is decided here.
+
 mod commands;
+mod configuration;
 mod failure;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::Parser;
 
 /// Security groups for your own machines.
 #[derive(Debug, Parser)]
-#[command(name = "portcullis", version)]
-struct Arguments {
+#[command(name = "portcullis", version, arg_required_else_help = true)]
+struct Program {
     #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    Evaluate(commands::evaluate::Arguments),
+    command: commands::Command,
 }
 
 fn main() -> ExitCode {
-    let done = match Arguments::parse().command {
-        Command::Evaluate(arguments) => commands::evaluate::run(&arguments),
-    };
-    match done {
+    match Program::parse().command.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }

@@ -1,0 +1,144 @@
+//! `portcullis serve`: the API, the store and the agent of this host in one process.
+//!
+//! It puts the parts together and says how they stand; it decides nothing.
+
+use std::io::{IsTerminal, Write};
+use std::sync::Arc;
+
+use portcullis_core::settings::Settings;
+use portcullis_server::clock::SystemClock;
+use portcullis_server::directory::DataDirectory;
+use portcullis_server::identity::Credentials;
+use portcullis_server::limits::Limits;
+use portcullis_server::server::{Ended, Options, Server};
+use portcullis_server::source::EmbeddedSource;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::configuration::{Configuration, Flags, variable_text};
+use crate::failure::Failure;
+
+const KEY_ID_VARIABLE: &str = "PORTCULLIS_ACCESS_KEY_ID";
+const KEY_SECRET_VARIABLE: &str = "PORTCULLIS_ACCESS_KEY_SECRET";
+/// What is logged, in the language of `tracing_subscriber::EnvFilter`.
+const LOG_VARIABLE: &str = "PORTCULLIS_LOG";
+const LOG_DEFAULT: &str = "info";
+
+/// What can be said on the command line; the rest comes from the environment and the file.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    flags: Flags,
+}
+
+/// Serves until it is told to stop.
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    start_log()?;
+    let environment = |name: &str| std::env::var_os(name);
+    let configuration = Configuration::read(&arguments.flags, &environment)
+        .map_err(|error| Failure::bad_input(error.to_string(), error.help))?;
+    let credentials = first_key(&environment)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::because(&error, "check the limits on threads"))?;
+    let ended = runtime.block_on(serve(configuration, credentials))?;
+    if ended.cut > 0 {
+        tracing::warn!(connections = ended.cut, "cut what did not finish in time");
+    }
+    if ended.is_clean {
+        return Ok(());
+    }
+    Err(Failure::new("the writer ended early", "this is a fault of the program; see the log"))
+}
+
+async fn serve(
+    configuration: Configuration,
+    credentials: Option<Credentials>,
+) -> Result<Ended, Failure> {
+    // Before anything is ready, so that a signal that comes early is not lost.
+    let cannot = |error: std::io::Error| Failure::because(&error, "check the limits on signals");
+    let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
+    let directory = DataDirectory::prepare(&configuration.data)
+        .map_err(|error| Failure::because(&error, error.help()))?;
+    let credentials_path = directory.credentials();
+    let options = Options {
+        listen: configuration.listen,
+        source: Box::new(EmbeddedSource { directory: directory.store() }),
+        directory,
+        settings: Settings::new(configuration.regions),
+        credentials,
+        binds: configuration.binds.into_iter().map(|bind| (bind.interface, bind.device)).collect(),
+        link: None,
+        limits: Limits::default(),
+        clock: Arc::new(SystemClock),
+        program_version: env!("CARGO_PKG_VERSION"),
+    };
+    let server =
+        Server::start(options).await.map_err(|error| Failure::because(&error, error.help()))?;
+    let mut lines = String::new();
+    if let Some(key) = server.drawn_key() {
+        lines += &format!(
+            "the first access key, also kept in {}:\nPORTCULLIS_ACCESS_KEY_ID={}\n\
+             PORTCULLIS_ACCESS_KEY_SECRET={}\n",
+            credentials_path.display(),
+            key.access_key_id,
+            key.access_key_secret
+        );
+    }
+    let enforcement = match server.enforces() {
+        true => "enforcing on this host",
+        false => "nothing is enforced on this host",
+    };
+    lines += &format!("portcullis is ready at http://{}; {enforcement}\n", server.address());
+    // Nobody may be reading; the server serves all the same.
+    let mut output = std::io::stdout().lock();
+    let _ = output.write_all(lines.as_bytes()).and_then(|()| output.flush());
+    drop(output);
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping; what the kernel enforces stays in place");
+    };
+    Ok(server.run(stop).await)
+}
+
+/// Logs go to the standard error.
+fn start_log() -> Result<(), Failure> {
+    let filter = std::env::var(LOG_VARIABLE).ok().filter(|text| !text.is_empty());
+    let filter = EnvFilter::try_new(filter.as_deref().unwrap_or(LOG_DEFAULT)).map_err(|error| {
+        let help = "write a level like `info`, or `portcullis_server=debug,info`";
+        Failure::bad_input(format!("{LOG_VARIABLE}: {error}"), help)
+    })?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    Ok(())
+}
+
+/// The access key that the environment gives for a first start.
+fn first_key(
+    environment: &dyn Fn(&str) -> Option<std::ffi::OsString>,
+) -> Result<Option<Credentials>, Failure> {
+    let read = |name| {
+        variable_text(environment, name)
+            .map_err(|error| Failure::bad_input(error.to_string(), error.help))
+    };
+    match (read(KEY_ID_VARIABLE)?, read(KEY_SECRET_VARIABLE)?) {
+        (None, None) => Ok(None),
+        (Some(access_key_id), Some(access_key_secret)) => {
+            Ok(Some(Credentials { access_key_id, access_key_secret }))
+        }
+        (Some(_), None) => Err(half(KEY_ID_VARIABLE, KEY_SECRET_VARIABLE)),
+        (None, Some(_)) => Err(half(KEY_SECRET_VARIABLE, KEY_ID_VARIABLE)),
+    }
+}
+
+fn half(set: &str, unset: &str) -> Failure {
+    Failure::bad_input(format!("{set} is set and {unset} is not"), "set both, or neither")
+}

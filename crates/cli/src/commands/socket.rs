@@ -1,0 +1,92 @@
+//! What the commands that talk to a running server have in common: finding it, and answers that are
+//! not what was asked for. It knows no question.
+
+use std::path::PathBuf;
+
+use portcullis_server::control::client::{self, ClientError};
+use portcullis_server::control::message::{Answer, Changed, Request};
+use portcullis_server::directory::DataDirectory;
+use serde::Serialize;
+
+use crate::configuration::{Configuration, Flags};
+use crate::failure::Failure;
+
+/// Where the server is.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Place {
+    /// The data directory of the running server [default: as `serve` finds it]
+    #[arg(long, value_name = "DIRECTORY")]
+    data: Option<PathBuf>,
+    /// Read the configuration from this file [default: /etc/portcullis/portcullis.toml, if there]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// How to print.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct Print {
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl Place {
+    /// Asks the server.
+    pub(crate) fn ask(&self, request: Request) -> Result<Answer, Failure> {
+        let flags =
+            Flags { data: self.data.clone(), config: self.config.clone(), ..Flags::default() };
+        let configuration = Configuration::read(&flags, &|name| std::env::var_os(name))
+            .map_err(|error| Failure::bad_input(error.to_string(), error.help))?;
+        client::ask(&DataDirectory::at(configuration.data), request).map_err(|error| {
+            let help = error.help();
+            match error {
+                ClientError::Refused(_) => Failure::new(error.to_string(), help),
+                ClientError::NoServer { .. } | ClientError::Broken { .. } => {
+                    Failure::because(&error, help)
+                }
+            }
+        })
+    }
+}
+
+/// The server answered another question than was asked.
+pub(crate) fn strange() -> Failure {
+    Failure::new(
+        "the server's answer does not fit the question",
+        "use the `portcullis` program of the server's own version",
+    )
+}
+
+/// Prints as JSON, for programs.
+pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| Failure::because(&error, "this is a fault of the program"))?;
+    println!("{text}");
+    Ok(())
+}
+
+/// Prints what became of a change. A change that failed to come into force is a failure, though it
+/// is durable.
+pub(crate) fn print_changed(changed: &Changed, what: &str, print: Print) -> Result<(), Failure> {
+    let state = &changed.enforcement;
+    if print.json {
+        print_json(changed)?;
+    } else {
+        println!("{what} at revision {}: {}", changed.revision, sentence(state));
+    }
+    if state == "Enforced" || state == "NotEnforced" {
+        return Ok(());
+    }
+    let help = "the change is kept and will come into force when its cause is gone; \
+                `portcullis bindings` shows how it stands";
+    Err(Failure::new(format!("{state}: {}", changed.detail), help))
+}
+
+fn sentence(enforcement: &str) -> &'static str {
+    match enforcement {
+        "Enforced" => "in force",
+        "NotEnforced" => "not enforced, the server runs without an agent",
+        "Failed" => "not in force",
+        _ => "not yet in force",
+    }
+}

@@ -1,0 +1,447 @@
+//! What the operator decides, from four layers: flags, then the environment, then the TOML file,
+//! then the defaults. The first that says something wins, value by value.
+//!
+//! Everything is parsed here, once, into types that cannot be wrong, and every error names its
+//! layer and its place. What the values are for is not known here.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use portcullis_core::ids::{NetworkInterfaceId, RegionId};
+use portcullis_core::text::DeviceName;
+use serde::Deserialize;
+use toml::Spanned;
+
+/// Where the API is served unless told otherwise: reachable from this machine only.
+const LISTEN_DEFAULT: &str = "127.0.0.1:8080";
+/// Where state is kept unless told otherwise.
+const DATA_DEFAULT: &str = "/var/lib/portcullis";
+/// The file that is read when none is named; it may be absent.
+const FILE_DEFAULT: &str = "/etc/portcullis/portcullis.toml";
+/// The regions that exist unless told otherwise.
+const REGIONS_DEFAULT: [&str; 2] = ["cn-hangzhou", "cn-qingdao-env17-d01"];
+/// Bytes of the configuration file.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// The flags of `portcullis serve`.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Flags {
+    /// Read the configuration from this file [default: /etc/portcullis/portcullis.toml, if there]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Serve the API at this address; port 0 takes a free one [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<String>,
+    /// Keep state in this directory [default: /var/lib/portcullis]
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) data: Option<PathBuf>,
+    /// A region to answer for; may be repeated [default: cn-hangzhou, cn-qingdao-env17-d01]
+    #[arg(long, value_name = "ID")]
+    pub(crate) region: Vec<String>,
+    /// Serve the API alone and enforce nothing
+    #[arg(long)]
+    pub(crate) no_agent: bool,
+}
+
+/// A network interface and the device it is tied to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Bind {
+    /// The interface.
+    pub(crate) interface: NetworkInterfaceId,
+    /// The name of the device.
+    pub(crate) device: DeviceName,
+}
+
+/// All that the operator decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Configuration {
+    /// Where to serve the API.
+    pub(crate) listen: SocketAddr,
+    /// Where to keep state.
+    pub(crate) data: PathBuf,
+    /// The regions to answer for; at least one, none twice.
+    pub(crate) regions: Vec<RegionId>,
+    /// Whether to serve the API alone.
+    pub(crate) no_agent: bool,
+    /// What to tie at the start.
+    pub(crate) binds: Vec<Bind>,
+}
+
+/// What is wrong with the configuration, and where.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ConfigurationError {
+    /// The flag, the variable, or the file with line and column.
+    pub(crate) place: String,
+    /// What is wrong.
+    pub(crate) message: String,
+    /// What to do next.
+    pub(crate) help: &'static str,
+}
+
+impl fmt::Display for ConfigurationError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.place, self.message)
+    }
+}
+
+impl std::error::Error for ConfigurationError {}
+
+/// The environment, as a function from a variable's name to its value.
+pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+/// The keys of the TOML file: the names of the flags, and what has no flag.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct FileKeys {
+    listen: Option<Spanned<String>>,
+    data: Option<PathBuf>,
+    region: Option<Spanned<Vec<Spanned<String>>>>,
+    no_agent: Option<bool>,
+    #[serde(default)]
+    bind: Vec<BindKeys>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct BindKeys {
+    interface: Spanned<String>,
+    device: Spanned<String>,
+}
+
+/// A value as text, with where it stands.
+struct Placed {
+    text: String,
+    place: String,
+}
+
+impl Placed {
+    fn parse<T: FromStr>(&self, help: &'static str) -> Result<T, ConfigurationError>
+    where
+        T::Err: fmt::Display,
+    {
+        self.text.parse().map_err(|error: T::Err| ConfigurationError {
+            place: self.place.clone(),
+            message: format!("`{}`: {error}", self.text),
+            help,
+        })
+    }
+}
+
+impl Configuration {
+    /// Reads all layers.
+    pub(crate) fn read(
+        flags: &Flags,
+        environment: Environment<'_>,
+    ) -> Result<Configuration, ConfigurationError> {
+        let file = File::read(flags, environment)?;
+        let variable = |name: &str| variable(environment, name);
+        let listen = first([
+            flags.listen.clone().map(|text| Placed { text, place: "--listen".into() }),
+            variable("PORTCULLIS_LISTEN")?,
+            file.keys.listen.as_ref().map(|value| file.placed(value)),
+            Some(Placed { text: LISTEN_DEFAULT.into(), place: "default".into() }),
+        ]);
+        let data = flags
+            .data
+            .clone()
+            .or_else(|| present(environment, "PORTCULLIS_DATA").map(PathBuf::from))
+            .or_else(|| file.keys.data.clone())
+            .unwrap_or_else(|| PathBuf::from(DATA_DEFAULT));
+        Ok(Configuration {
+            listen: listen.parse("write an address and a port, for example 127.0.0.1:8080")?,
+            data,
+            regions: regions(flags, variable("PORTCULLIS_REGION")?, &file)?,
+            no_agent: no_agent(flags, variable("PORTCULLIS_NO_AGENT")?, &file)?,
+            binds: binds(&file)?,
+        })
+    }
+}
+
+/// The first layer that says something. The last always does.
+fn first<const N: usize>(layers: [Option<Placed>; N]) -> Placed {
+    let none = Placed { text: String::new(), place: String::new() };
+    layers.into_iter().flatten().next().unwrap_or(none)
+}
+
+/// A variable that is set to something.
+fn present(environment: Environment<'_>, name: &str) -> Option<OsString> {
+    environment(name).filter(|value| !value.is_empty())
+}
+
+/// A variable's text.
+pub(crate) fn variable_text(
+    environment: Environment<'_>,
+    name: &str,
+) -> Result<Option<String>, ConfigurationError> {
+    let Some(value) = present(environment, name) else { return Ok(None) };
+    value.into_string().map(Some).map_err(|_| ConfigurationError {
+        place: name.to_owned(),
+        message: "the value is not UTF-8".to_owned(),
+        help: "set it to plain text",
+    })
+}
+
+fn variable(
+    environment: Environment<'_>,
+    name: &str,
+) -> Result<Option<Placed>, ConfigurationError> {
+    let text = variable_text(environment, name)?;
+    Ok(text.map(|text| Placed { text, place: name.to_owned() }))
+}
+
+fn regions(
+    flags: &Flags,
+    variable: Option<Placed>,
+    file: &File,
+) -> Result<Vec<RegionId>, ConfigurationError> {
+    let placed: Vec<Placed> = if !flags.region.is_empty() {
+        let place = || "--region".to_owned();
+        flags.region.iter().map(|text| Placed { text: text.clone(), place: place() }).collect()
+    } else if let Some(list) = variable {
+        let place = &list.place;
+        let texts = list.text.split(',').map(|text| text.trim().to_owned());
+        texts.map(|text| Placed { text, place: place.clone() }).collect()
+    } else if let Some(list) = &file.keys.region {
+        if list.get_ref().is_empty() {
+            return Err(file.error(list.span().start, "no region is named"));
+        }
+        list.get_ref().iter().map(|value| file.placed(value)).collect()
+    } else {
+        let place = || "default".to_owned();
+        REGIONS_DEFAULT.iter().map(|id| Placed { text: (*id).into(), place: place() }).collect()
+    };
+    let mut regions: Vec<RegionId> = Vec::with_capacity(placed.len());
+    for region in &placed {
+        let id = region.parse("name regions like cn-hangzhou")?;
+        if regions.contains(&id) {
+            return Err(ConfigurationError {
+                place: region.place.clone(),
+                message: format!("region `{id}` is named twice"),
+                help: "name every region once",
+            });
+        }
+        regions.push(id);
+    }
+    Ok(regions)
+}
+
+fn no_agent(
+    flags: &Flags,
+    variable: Option<Placed>,
+    file: &File,
+) -> Result<bool, ConfigurationError> {
+    match variable {
+        _ if flags.no_agent => Ok(true),
+        Some(value) => value.parse("write `true` or `false`"),
+        None => Ok(file.keys.no_agent.unwrap_or(false)),
+    }
+}
+
+fn binds(file: &File) -> Result<Vec<Bind>, ConfigurationError> {
+    let mut binds: Vec<Bind> = Vec::with_capacity(file.keys.bind.len());
+    for keys in &file.keys.bind {
+        let interface: NetworkInterfaceId =
+            file.placed(&keys.interface).parse("write the id of a network interface")?;
+        let device: DeviceName =
+            file.placed(&keys.device).parse("write the name of a device of this host")?;
+        if binds.iter().any(|bind| bind.interface == interface) {
+            let message = format!("interface `{interface}` is tied twice");
+            return Err(file.error(keys.interface.span().start, message));
+        }
+        if binds.iter().any(|bind| bind.device == device) {
+            let message = format!("device `{device}` is tied twice");
+            return Err(file.error(keys.device.span().start, message));
+        }
+        binds.push(Bind { interface, device });
+    }
+    Ok(binds)
+}
+
+/// The TOML file with its text, for places.
+struct File {
+    path: PathBuf,
+    text: String,
+    keys: FileKeys,
+}
+
+impl File {
+    fn read(flags: &Flags, environment: Environment<'_>) -> Result<File, ConfigurationError> {
+        let named = flags
+            .config
+            .clone()
+            .or_else(|| present(environment, "PORTCULLIS_CONFIG").map(PathBuf::from));
+        let path = named.clone().unwrap_or_else(|| PathBuf::from(FILE_DEFAULT));
+        let text = match read_text(&path) {
+            Ok(text) => text,
+            Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => {
+                String::new()
+            }
+            Err(error) => {
+                return Err(ConfigurationError {
+                    place: path.display().to_string(),
+                    message: format!("cannot read the file: {error}"),
+                    help: "check the path and its permissions",
+                });
+            }
+        };
+        File::parse(path, text)
+    }
+
+    fn parse(path: PathBuf, text: String) -> Result<File, ConfigurationError> {
+        let parsed = toml::from_str(&text);
+        let mut file = File { path, text, keys: FileKeys::default() };
+        file.keys = parsed.map_err(|error: toml::de::Error| {
+            file.error(error.span().map_or(0, |span| span.start), error.message().trim())
+        })?;
+        Ok(file)
+    }
+
+    fn placed(&self, value: &Spanned<String>) -> Placed {
+        Placed { text: value.get_ref().clone(), place: self.place(value.span().start) }
+    }
+
+    /// The file with the line and the column of a byte.
+    fn place(&self, offset: usize) -> String {
+        let before = self.text.get(..offset).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().map_or(0, |rest| rest.chars().count()) + 1;
+        format!("{}:{line}:{column}", self.path.display())
+    }
+
+    fn error(&self, offset: usize, message: impl Into<String>) -> ConfigurationError {
+        ConfigurationError {
+            place: self.place(offset),
+            message: message.into(),
+            help: "the guide lists what the file may say",
+        }
+    }
+}
+
+/// The text of a file that is not absurdly large.
+fn read_text(path: &Path) -> io::Result<String> {
+    use io::Read;
+    let mut text = String::new();
+    let read = std::fs::File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+    if read as u64 > FILE_BYTES_MAX {
+        return Err(io::Error::other(format!("it is larger than {FILE_BYTES_MAX} bytes")));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The configuration of a file, variables and flags, or the error's text.
+    fn read(file: &str, variables: &[(&str, &str)], flags: Flags) -> Result<Configuration, String> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("p.toml");
+        std::fs::write(&path, file).unwrap();
+        let environment = |name: &str| {
+            let found = variables.iter().find(|(own, _)| *own == name);
+            found.map(|(_, value)| OsString::from(value))
+        };
+        let flags = Flags { config: Some(path), ..flags };
+        Configuration::read(&flags, &environment)
+            .map_err(|error| error.to_string().replace(&directory.path().display().to_string(), ""))
+    }
+
+    fn ids(texts: &[&str]) -> Vec<RegionId> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn defaults_come_last() {
+        let expected = Configuration {
+            listen: "127.0.0.1:8080".parse().unwrap(),
+            data: "/var/lib/portcullis".into(),
+            regions: ids(&["cn-hangzhou", "cn-qingdao-env17-d01"]),
+            no_agent: false,
+            binds: vec![],
+        };
+        assert_eq!(read("", &[], Flags::default()), Ok(expected.clone()));
+        let empty = [("PORTCULLIS_LISTEN", ""), ("PORTCULLIS_REGION", "")];
+        assert_eq!(read("", &empty, Flags::default()), Ok(expected));
+    }
+
+    #[test]
+    fn a_higher_layer_wins_value_by_value() {
+        let file = "listen = '0.0.0.0:1'\ndata = '/f'\nregion = ['r-f']\nno-agent = true\n\
+                    [[bind]]\ninterface = 'eni-1'\ndevice = 'veth1'\n";
+        let from_file = read(file, &[], Flags::default()).unwrap();
+        assert_eq!(from_file.listen, "0.0.0.0:1".parse().unwrap());
+        assert_eq!(from_file.data, PathBuf::from("/f"));
+        assert_eq!(from_file.regions, ids(&["r-f"]));
+        assert!(from_file.no_agent);
+        let bind = Bind { interface: "eni-1".parse().unwrap(), device: "veth1".parse().unwrap() };
+        assert_eq!(from_file.binds, [bind]);
+
+        let variables = [
+            ("PORTCULLIS_LISTEN", "0.0.0.0:2"),
+            ("PORTCULLIS_DATA", "/e"),
+            ("PORTCULLIS_REGION", "r-e, r-g"),
+            ("PORTCULLIS_NO_AGENT", "false"),
+        ];
+        let from_environment = read(file, &variables, Flags::default()).unwrap();
+        assert_eq!(from_environment.listen, "0.0.0.0:2".parse().unwrap());
+        assert_eq!(from_environment.data, PathBuf::from("/e"));
+        assert_eq!(from_environment.regions, ids(&["r-e", "r-g"]));
+        assert!(!from_environment.no_agent);
+
+        let flags = Flags {
+            listen: Some("[::1]:3".into()),
+            data: Some("/a".into()),
+            region: vec!["r-a".into()],
+            no_agent: true,
+            config: None,
+        };
+        let from_flags = read(file, &variables, flags).unwrap();
+        assert_eq!(from_flags.listen, "[::1]:3".parse().unwrap());
+        assert_eq!(from_flags.data, PathBuf::from("/a"));
+        assert_eq!(from_flags.regions, ids(&["r-a"]));
+        assert!(from_flags.no_agent);
+        assert_eq!(from_flags.binds, from_environment.binds);
+    }
+
+    #[test]
+    fn an_error_names_its_place() {
+        for (file, expected) in [
+            ("listen = 'x'", "/p.toml:1:10: `x`: invalid socket address syntax"),
+            ("\n  colour = 1", "/p.toml:2:3: unknown field `colour`"),
+            ("data = 1", "/p.toml:1:8: invalid type"),
+            ("listen = ", "/p.toml:1:10: "),
+            ("region = []", "/p.toml:1:10: no region is named"),
+            ("region = ['a',\n 'a']", "/p.toml:2:2: region `a` is named twice"),
+            ("region = ['a b']", "/p.toml:1:11: `a b`: `a b` is not a RegionId"),
+            ("[[bind]]\ninterface = 'eni-1'", "/p.toml:1:1: missing field `device`"),
+            ("[[bind]]\ninterface = 'é ö'\ndevice = 'd'", "/p.toml:2:13: `é ö`: "),
+            (
+                "[[bind]]\ninterface = 'e'\ndevice = 'd'\n[[bind]]\ninterface = 'e'\ndevice = 'f'",
+                "/p.toml:5:13: interface `e` is tied twice",
+            ),
+            (
+                "[[bind]]\ninterface = 'e'\ndevice = 'd'\n[[bind]]\ninterface = 'f'\ndevice = 'd'",
+                "/p.toml:6:10: device `d` is tied twice",
+            ),
+        ] {
+            let error = read(file, &[], Flags::default()).unwrap_err();
+            assert!(error.starts_with(expected), "{file:?} gave {error:?}");
+        }
+        let error = read("", &[("PORTCULLIS_NO_AGENT", "si")], Flags::default()).unwrap_err();
+        assert!(error.starts_with("PORTCULLIS_NO_AGENT: `si`: "), "{error}");
+        let flags = Flags { listen: Some("8080".into()), ..Flags::default() };
+        let error = read("", &[], flags).unwrap_err();
+        assert!(error.starts_with("--listen: `8080`: "), "{error}");
+    }
+
+    #[test]
+    fn a_named_file_must_be_there() {
+        let flags = Flags { config: Some("/nowhere/p.toml".into()), ..Flags::default() };
+        let error = Configuration::read(&flags, &|_| None).unwrap_err();
+        assert_eq!(error.place, "/nowhere/p.toml");
+    }
+}
