@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Flows: section 4. An entry is judged by its first direction whenever its generations are stale. No entry is evicted for room
+ * but by place.h; expired ones count as absent. */
+#ifndef PORTCULLIS_FLOW_H
+#define PORTCULLIS_FLOW_H
+
+#include "place.h"
+
+/* The key of a packet's flow; `has_flow` says whether it can have one (ICMP that is no echo has none). */
+static __always_inline void make_key(struct packet *p)
+{
+	struct pc_flow_key *key = &p->key;
+	int egress = p->direction == PC_EGRESS;
+	int echo = echo_kind(p->family, p->protocol, p->icmp_type);
+	int icmp = (p->family == 4 && p->protocol == ICMP) || (p->family == 6 && p->protocol == ICMPV6);
+
+	for (int i = 0; i < 2; i++) {
+		key->local[i] = egress ? p->source[i] : p->destination[i];
+		key->remote[i] = egress ? p->destination[i] : p->source[i];
+	}
+	key->local_port = egress || echo ? p->source_port : p->destination_port;
+	key->remote_port = echo ? 0 : egress ? p->destination_port : p->source_port;
+	key->handle = p->handle;
+	key->protocol = p->protocol;
+	key->family = p->family;
+	/* A request that leaves and a reply that enters were asked for by the local side. */
+	key->asker = !echo ? 0 : (echo == 1) == egress ? 1 : 2;
+	key->unused = 0;
+	p->has_flow = !icmp || echo;
+}
+
+/* Judges the first packet of a flow that begins in `direction`. */
+__noinline __u64 judge_key(struct pc_flow_key *key, __u32 interface, __u32 direction)
+{
+	struct question q = {};
+	int ports;
+
+	if (!key)
+		return JUDGED(0, PC_CLOSED, 0);
+	ports = key->protocol == TCP || key->protocol == UDP;
+	q.local[0] = key->local[0];
+	q.local[1] = key->local[1];
+	q.remote[0] = key->remote[0];
+	q.remote[1] = key->remote[1];
+	q.interface = interface;
+	q.protocol = key->protocol;
+	q.family = key->family;
+	q.direction = direction;
+	if (ports) {
+		q.source_port = direction == PC_EGRESS ? key->local_port : key->remote_port;
+		q.destination_port = direction == PC_EGRESS ? key->remote_port : key->local_port;
+	}
+	return judge(&q);
+}
+
+static __always_inline __u32 first_direction(__u32 state)
+{
+	return state & PC_FLOW_FIRST_INGRESS ? PC_INGRESS : PC_EGRESS;
+}
+
+__noinline __u64 idle_ns(__u32 interface, __u32 protocol, __u32 state)
+{
+	if (protocol == UDP)
+		return pool_word(interface + PC_INTERFACE_IDLE_UDP_S) * PC_SECOND_NS;
+	if (protocol != TCP)
+		return PC_OTHER_NS;
+	if (is_closed(state) || (state & PC_FLOW_RESET))
+		return pool_word(interface + PC_INTERFACE_IDLE_CLOSED_S) * PC_SECOND_NS;
+	if (is_established(state))
+		return pool_word(interface + PC_INTERFACE_IDLE_ESTABLISHED_S) * PC_SECOND_NS;
+	return PC_UNANSWERED_NS;
+}
+
+/* The state after an accepted packet. */
+static __always_inline __u32 next_state(__u32 state, const struct packet *p)
+{
+	int first = first_direction(state) == p->direction;
+
+	state |= first ? PC_FLOW_SENT_FIRST : PC_FLOW_SENT_OTHER;
+	if (p->protocol != TCP)
+		return state;
+	if (p->tcp_flags & TCP_FIN)
+		state |= first ? PC_FLOW_FIN_FIRST : PC_FLOW_FIN_OTHER;
+	if (p->tcp_flags & TCP_RST) {
+		state &= ~(PC_FLOW_ACK_FIRST | PC_FLOW_ACK_OTHER);
+		return state | PC_FLOW_RESET;
+	}
+	if (p->tcp_flags & TCP_ACK)
+		state |= first ? PC_FLOW_ACK_FIRST : PC_FLOW_ACK_OTHER;
+	if (is_established(state))
+		state &= ~PC_FLOW_RESET;
+	return state;
+}
+
+/* Swaps the low half of the state, unless another flow has taken the entry. 1: done. */
+static __always_inline int swap_state(struct pc_flow *flow, __u64 old, __u32 low)
+{
+	__u64 new = (old & ~0xffffffffull) | low;
+
+	return __sync_val_compare_and_swap(&flow->state, old, new) == old;
+}
+
+static __always_inline void gives_way_now(struct packet *p)
+{
+	struct pc_slot *slot = slot_get(p->slot);
+
+	if (slot)
+		slot->full_until = 0;
+}
+
+/* Notes an accepted packet of a flow. */
+static __always_inline void advance(struct packet *p, struct pc_flow *flow)
+{
+	__u64 seen = *(volatile __u64 *)&flow->seen;
+	__u32 incarnation = flow->state >> 32;
+
+	for (int attempt = 0; attempt < 4; attempt++) {
+		__u64 old = *(volatile __u64 *)&flow->state;
+		__u32 low = next_state(old, p);
+
+		if (old >> 32 != incarnation || low == (__u32)old)
+			break;
+		if (!swap_state(flow, old, low))
+			continue;
+		flow->idle_ns = idle_ns(p->interface, p->protocol, low);
+		flow->seen = p->now;
+		if (may_give_way(p->protocol, low) && !may_give_way(p->protocol, old))
+			gives_way_now(p);
+		return;
+	}
+	if ((__s64)(p->now - seen) >= (__s64)PC_SEEN_STEP_NS)
+		flow->seen = p->now;
+}
+
+/* Judges a stale flow again. Returns whether it is blocked. */
+static __always_inline int rejudge(struct packet *p, struct pc_flow_key *key, struct pc_flow *flow)
+{
+	__u64 old = *(volatile __u64 *)&flow->state, judged;
+	__u32 low;
+
+	if (*(volatile __u64 *)&flow->judged == p->judged || (p->flags & PC_FLAG_KEEP_ESTABLISHED))
+		return (old & PC_FLOW_BLOCKED) != 0;
+	judged = judge_key(key, p->interface, first_direction(old));
+	low = JUDGED_ACCEPT(judged) ? (__u32)old & ~PC_FLOW_BLOCKED : (__u32)old | PC_FLOW_BLOCKED;
+	if (low != (__u32)old) {
+		__u32 kind = low & PC_FLOW_BLOCKED ? PC_EVENT_REVOKE : PC_EVENT_RECOVER;
+
+		if (!swap_state(flow, old, low))
+			/* It changed meanwhile; this packet goes by the judgement, the next one judges again. */
+			return (low & PC_FLOW_BLOCKED) != 0;
+		if (low & PC_FLOW_BLOCKED)
+			gives_way_now(p);
+		tell(p, key, EVENT(kind, first_direction(old), JUDGED_REASON(judged)), JUDGED_COUNTER(judged));
+	}
+	if (JUDGED_ACCEPT(judged)) {
+		flow->counter = JUDGED_COUNTER(judged);
+		flow->reason = JUDGED_REASON(judged);
+		flow->idle_ns = idle_ns(p->interface, key->protocol, low);
+	}
+	flow->judged = p->judged;
+	return (low & PC_FLOW_BLOCKED) != 0;
+}
+
+/* The state of a flow that the packet at hand begins. */
+static __always_inline __u64 first_state(struct packet *p, __u32 first)
+{
+	struct pc_slot *slot = slot_get(p->slot);
+	__u64 incarnation = slot ? __sync_fetch_and_add(&slot->incarnation, 1) + 1 : 0;
+	__u32 low = first == PC_INGRESS ? PC_FLOW_FIRST_INGRESS : 0;
+
+	if (is_tcp_syn(p))
+		low |= PC_FLOW_SYN;
+	return (incarnation << 32) | next_state(low, p);
+}
+
+/* Begins the flow of the packet at hand, anew if there is an entry. Returns 0 if there is no room. */
+__noinline int begin_flow(struct packet *p, __u64 judged, __u32 first)
+{
+	struct pc_flow value = {};
+	struct pc_flow *flow;
+	int error;
+
+	if (!p)
+		return 0;
+	value.state = first_state(p, first);
+	value.idle_ns = idle_ns(p->interface, p->protocol, value.state);
+	flow = bpf_map_lookup_elem(&flows, &p->key);
+	if (flow) {
+		flow->judged = p->judged;
+		flow->idle_ns = value.idle_ns;
+		flow->began = p->now;
+		flow->counter = JUDGED_COUNTER(judged);
+		flow->reason = JUDGED_REASON(judged);
+		flow->seen = p->now;
+		*(volatile __u64 *)&flow->state = value.state;
+		gives_way_now(p);
+	} else {
+		value.seen = value.began = p->now;
+		value.judged = p->judged;
+		value.slot = p->slot;
+		value.counter = JUDGED_COUNTER(judged);
+		value.reason = JUDGED_REASON(judged);
+		value.place = place_find(p->slot);
+		if (value.place == PLACE_NONE)
+			return 0;
+		error = bpf_map_update_elem(&flows, &p->key, &value, BPF_NOEXIST);
+		if (error) {
+			place_release(p->slot, value.place);
+			/* -17, EEXIST: another processor was first with the same flow. */
+			return error == -17;
+		}
+		gives_way_now(p);
+	}
+	tell(p, &p->key, EVENT(PC_EVENT_NEW, first, JUDGED_REASON(judged)), JUDGED_COUNTER(judged));
+	return 1;
+}
+
+/* Whether a SYN without ACK belongs to the flow instead of beginning one. */
+static __always_inline int syn_belongs(const struct packet *p, __u32 state)
+{
+	int first = first_direction(state) == p->direction;
+
+	if (state & (PC_FLOW_FIN_FIRST | PC_FLOW_FIN_OTHER))
+		return 0;
+	if (is_established(state))
+		return first;
+	return !first && (state & PC_FLOW_SYN) && !(state & PC_FLOW_RESET);
+}
+
+static __always_inline int can_begin(const struct packet *p)
+{
+	if (p->protocol == TCP)
+		return is_tcp_syn(p);
+	return echo_kind(p->family, p->protocol, p->icmp_type) != 2;
+}
+
+/* Section 4, pick-up: a packet out of a flow that ran before the policy came. */
+__noinline __u64 pick_up(struct packet *p)
+{
+	struct pc_slot *slot;
+	__u64 own, reverse, judged;
+	__u32 first;
+
+	if (!p)
+		return JUDGED(0, PC_NO_FLOW, 0);
+	slot = slot_get(p->slot);
+	if (!slot || !slot->pick_up_until || (__s64)(slot->pick_up_until - p->now) <= 0)
+		return JUDGED(0, PC_NO_FLOW, 0);
+	if (p->protocol == TCP && (p->tcp_flags & TCP_RST))
+		return JUDGED(0, PC_NO_FLOW, 0);
+	own = judge_key(&p->key, p->interface, p->direction);
+	reverse = judge_key(&p->key, p->interface, !p->direction);
+	if (JUDGED_ACCEPT(own) && JUDGED_ACCEPT(reverse))
+		first = PC_INGRESS;
+	else if (JUDGED_ACCEPT(own))
+		first = p->direction;
+	else if (JUDGED_ACCEPT(reverse))
+		first = !p->direction;
+	else
+		return JUDGED(0, PC_NO_FLOW, 0);
+	judged = first == p->direction ? own : reverse;
+	return begin_flow(p, judged, first) ? judged : JUDGED(0, PC_FLOW_TABLE_FULL, 0);
+}
+
+/* Steps 7 to 10 for a packet that can begin a flow, in its own direction. */
+static __always_inline __u64 judge_first(struct packet *p)
+{
+	__u64 judged = judge_key(&p->key, p->interface, p->direction);
+
+	if (!JUDGED_ACCEPT(judged) || !p->has_flow)
+		return judged;
+	return begin_flow(p, judged, p->direction) ? judged : JUDGED(0, PC_FLOW_TABLE_FULL, 0);
+}
+
+/* Steps 4 to 10 for a packet that is no later fragment and no tracked ICMP error. */
+__noinline __u64 judge_flow(struct packet *p)
+{
+	struct pc_flow *flow;
+	__u64 judged;
+
+	if (!p)
+		return JUDGED(0, PC_CLOSED, 0);
+	if (!p->has_flow)
+		return judge_first(p);
+	flow = bpf_map_lookup_elem(&flows, &p->key);
+	if (flow && flow_is_live(flow, p->now) && !(is_tcp_syn(p) && !syn_belongs(p, flow->state))) {
+		if (!rejudge(p, &p->key, flow)) {
+			advance(p, flow);
+			return JUDGED(1, PC_TRACKED, flow->counter);
+		}
+		if (can_begin(p)) {
+			judged = judge_first(p);
+			if (JUDGED_ACCEPT(judged))
+				return judged;
+		}
+		return JUDGED(0, PC_BLOCKED, flow->counter);
+	}
+	return can_begin(p) ? judge_first(p) : pick_up(p);
+}
+
+#endif

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The one program that stands at both hooks of every bound device: policy is data (abi.h), and it judges packets in the order of
+ * section 2 of the specification. The instance's egress is the host device's ingress. */
+#include "fragment.h"
+#include "baseline.h"
+
+#define ACCEPT (-1) /* TCX_NEXT, TC_ACT_UNSPEC: programs after this one still run */
+#define DROP 2      /* TC_ACT_SHOT */
+
+/* What the slot's word leads to. The word is read once, so that no packet sees a mix. */
+static __always_inline void load_interface(struct packet *p, __u64 word)
+{
+	p->interface = (__u32)word;
+	p->judged = (word & ~0xffffffffull) | (__u32)config_word(PC_CONFIG_MEMBERSHIP);
+	p->handle = pool_word(p->interface + PC_INTERFACE_HANDLE);
+	p->flags = pool_word(p->interface + PC_INTERFACE_FLAGS);
+	p->mac = pool_word(p->interface + PC_INTERFACE_MAC);
+}
+
+/* The direction in which the flow of an accepted first fragment is judged. */
+static __always_inline __u32 flow_first(struct packet *p)
+{
+	struct pc_flow *flow;
+
+	if (!p->has_flow)
+		return p->direction;
+	flow = bpf_map_lookup_elem(&flows, &p->key);
+	return flow ? first_direction(flow->state) : p->direction;
+}
+
+static __always_inline __u64 decide(struct __sk_buff *skb, struct packet *p)
+{
+	int result = parse(skb, p);
+	__u64 judged = 0;
+
+	if (result != PARSED)
+		return JUDGED(0, result, 0);
+	if (p->family)
+		make_key(p);
+	result = baseline(skb, p);
+	if (result == -2)
+		return JUDGED(0, PC_MALFORMED, 0);
+	if (result == PASSES && p->fragment == PC_FIRST)
+		fragment_note(p, &p->key, 2);
+	if (result != NOT_BASELINE)
+		return JUDGED(result == PASSES, PC_BASELINE, 0);
+	if (is_spoofed(p))
+		return JUDGED(0, PC_SPOOFED, 0);
+	if (p->fragment == PC_LATER)
+		return fragment_judge(p);
+	if (is_icmp_error(p))
+		judged = judge_error(skb, p);
+	if (judged)
+		return judged;
+	judged = judge_flow(p);
+	if (JUDGED_ACCEPT(judged) && p->fragment == PC_FIRST)
+		fragment_note(p, &p->key, flow_first(p));
+	return judged;
+}
+
+static __always_inline int handle(struct __sk_buff *skb, __u32 direction)
+{
+	__u32 ifindex = skb->ifindex;
+	__u32 *number = bpf_map_lookup_elem(&devices, &ifindex);
+	struct packet *p = notes_get();
+	struct pc_slot *slot;
+	__u64 judged, word;
+
+	skb->cb[0] = PC_CLOSED;
+	skb->cb[1] = 0;
+	if (!p || !number)
+		return DROP;
+	p->slot = *number;
+	slot = slot_get(p->slot);
+	if (!slot)
+		return DROP;
+	word = *(volatile __u64 *)&slot->word;
+	p->direction = direction;
+	p->now = bpf_ktime_get_ns() + config_word(PC_CONFIG_CLOCK_OFFSET_NS);
+	__builtin_memset(&p->key, 0, sizeof(p->key));
+	load_interface(p, word);
+	p->length = skb->len;
+	p->segments = 1;
+	judged = (__u32)word ? decide(skb, p) : JUDGED(0, PC_CLOSED, 0);
+	p->counter = JUDGED_COUNTER(judged);
+	account(p, JUDGED_REASON(judged), JUDGED_ACCEPT(judged));
+	skb->cb[0] = (__u32)judged;
+	skb->cb[1] = p->counter;
+	if (JUDGED_ACCEPT(judged))
+		return ACCEPT;
+	tell(p, &p->key, EVENT(PC_EVENT_DENY, direction, JUDGED_REASON(judged)), p->counter);
+	return DROP;
+}
+
+SEC("classifier")
+int pc_egress(struct __sk_buff *skb)
+{
+	return handle(skb, PC_EGRESS);
+}
+
+SEC("classifier")
+int pc_ingress(struct __sk_buff *skb)
+{
+	return handle(skb, PC_INGRESS);
+}
+
+struct sweep {
+	__u32 slot; /* + 1; 0: any */
+	__u32 ended;
+};
+
+/* Ends an expired flow, or any flow of the wanted slot. */
+static long sweep_flow(void *map, struct pc_flow_key *key, struct pc_flow *flow, struct sweep *sweep)
+{
+	struct packet *p = notes_get();
+	__u32 slot = flow->slot, place = flow->place, counter = flow->counter;
+	struct pc_flow_key copy = *key;
+
+	if (!p)
+		return 1;
+	if (sweep->slot ? slot + 1 != sweep->slot : flow_is_live(flow, p->now))
+		return 0;
+	if (bpf_map_delete_elem(&flows, key))
+		return 0;
+	place_release(slot, place);
+	p->slot = slot;
+	tell(p, &copy, EVENT(PC_EVENT_END, 0, 0), counter);
+	sweep->ended++;
+	return 0;
+}
+
+/* Run by the user side, never attached: removes expired flows (mark 0), or those of slot mark - 1. cb[0]: how many. */
+SEC("classifier")
+int pc_sweep(struct __sk_buff *skb)
+{
+	struct sweep sweep = { .slot = skb->mark };
+	struct packet *p = notes_get();
+
+	if (!p)
+		return DROP;
+	p->now = bpf_ktime_get_ns() + config_word(PC_CONFIG_CLOCK_OFFSET_NS);
+	p->length = 0;
+	bpf_for_each_map_elem(&flows, sweep_flow, &sweep, 0);
+	skb->cb[0] = sweep.ended;
+	return DROP;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
