@@ -8,6 +8,7 @@
 #include <bpf/bpf_endian.h>
 
 #include "abi.h"
+#include "state.h"
 
 #define PC_MAP(name, map_type, entries, key_type, value_type, flags) \
 	struct {                                                     \

@@ -131,13 +131,29 @@ __noinline int add_group(__u32 table, __u32 words, __u64 group)
 	return 0;
 }
 
-/* Goes through a set of groups: their rows join the notes' rows. 1: one of them is open to its members. */
-static __always_inline int add_set(__u32 set, __u32 interface, __u32 table, __u32 words)
+/* Looks the remote address up among the members of its VPC, and ORs its groups' rows into the notes' rows. No two interfaces
+ * of a VPC share an address, so the first prefix found tells all. 1: it passes as a member of a shared open group. */
+__noinline int add_members(struct question *q, __u32 table, __u32 words)
 {
-	__u64 count = pool_word(set), intra = pool_word(interface + PC_INTERFACE_INTRA);
-	__u32 first = interface + SECTION_OFFSET(intra);
+	__u64 vpc, count, intra;
+	__u32 set = 0, first;
 	int open = 0;
 
+	if (!q)
+		return 0;
+	vpc = pool_word(q->interface + PC_INTERFACE_VPC);
+	for (int i = 0; i < PC_MEMBER_LENGTHS_MAX && !set; i++) {
+		__u32 length = config_word((q->family == 4 ? PC_CONFIG_MEMBER_LENGTHS4
+							   : PC_CONFIG_MEMBER_LENGTHS6) + i);
+
+		if (length)
+			set = member_set(vpc, q, length - 1);
+	}
+	if (!set)
+		return 0;
+	count = pool_word(set);
+	intra = pool_word(q->interface + PC_INTERFACE_INTRA);
+	first = q->interface + SECTION_OFFSET(intra);
 	for (int i = 0; i < PC_GROUPS_PER_MEMBER_MAX; i++) {
 		__u64 group;
 		__u32 found;
@@ -148,29 +164,6 @@ static __always_inline int add_set(__u32 set, __u32 interface, __u32 table, __u3
 		found = search_words(first, SECTION_COUNT(intra), 1, group);
 		open |= found && pool_word(first + found - 1) == group;
 		add_group(table, words, group);
-	}
-	return open;
-}
-
-/* Looks the remote address up among the members of its VPC. 1: it passes as a member of a shared open group. */
-__noinline int add_members(struct question *q, __u32 table, __u32 words)
-{
-	__u64 vpc;
-	int open = 0;
-
-	if (!q)
-		return 0;
-	vpc = pool_word(q->interface + PC_INTERFACE_VPC);
-	for (int i = 0; i < PC_MEMBER_LENGTHS_MAX; i++) {
-		__u32 length = config_word((q->family == 4 ? PC_CONFIG_MEMBER_LENGTHS4
-							   : PC_CONFIG_MEMBER_LENGTHS6) + i);
-		__u32 set;
-
-		if (!length)
-			continue;
-		set = member_set(vpc, q, length - 1);
-		if (set)
-			open |= add_set(set, q->interface, table, words);
 	}
 	/* Only another interface's address is let in. */
 	return open && !is_own(q->interface, q->family, q->remote[0], q->remote[1]);

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the kernel program and its user side share beyond policy: settings, flows, counts and events.
+ * `crates/agent/src/sys/abi.rs` mirrors this file; a test compares the two. A change here raises PC_LAYOUT_VERSION in abi.h too.
+ */
+#ifndef PORTCULLIS_STATE_H
+#define PORTCULLIS_STATE_H
+
+#include <linux/types.h>
+
+/* More flags of an INTERFACE blob. The interface has no policy yet: baseline only. */
+#define PC_FLAG_CLOSED 8ull
+
+enum pc_direction { PC_EGRESS, PC_INGRESS };
+
+/* Why a packet was let through or dropped: the order of judgement, as in `crates/core/src/verdict.rs`. */
+enum pc_reason {
+	PC_MALFORMED,
+	PC_UNSUPPORTED,
+	PC_BASELINE,
+	PC_SPOOFED,
+	PC_TRACKED,
+	PC_BLOCKED,
+	PC_NO_FLOW,
+	PC_FRAGMENT_ORPHAN,
+	PC_CLOSED,
+	PC_INTRA_GROUP,
+	PC_RULE,
+	PC_DEFAULT,
+	PC_FLOW_TABLE_FULL,
+	PC_REASONS
+};
+/* The program leaves (accept << 8) | reason in cb[0] and the rule counter number + 1 (0: none) in cb[1]. */
+#define PC_CB_ACCEPT 0x100
+
+/* Words of the `config` map. */
+enum pc_config_word {
+	PC_CONFIG_MEMBERSHIP,           /* raised after every change of the members map */
+	PC_CONFIG_CLOCK_OFFSET_NS,      /* added to the kernel's monotonic clock */
+	PC_CONFIG_FLAGS,                /* PC_CONFIG_FLAG_* */
+	PC_CONFIG_EVENTS_PER_SECOND,    /* most events of one interface in a second */
+	PC_CONFIG_DHCP4_SERVERS,        /* PC_DHCP4_SERVERS_MAX addresses, 0: unused */
+	PC_CONFIG_MEMBER_LENGTHS4 = 16, /* PC_MEMBER_LENGTHS_MAX prefix lengths in use + 1, 0: unused */
+	PC_CONFIG_MEMBER_LENGTHS6 = 32,
+	PC_CONFIG_WORDS = 48
+};
+#define PC_DHCP4_SERVERS_MAX 8
+#define PC_MEMBER_LENGTHS_MAX 16
+/* Any link-local address is taken for an interface's own. */
+#define PC_CONFIG_FLAG_ANY_LINK_LOCAL 1ull
+
+/* Value of the `slots` map, by slot number. */
+struct pc_slot {
+	__u64 word;            /* (generation << 32) | pool offset of the INTERFACE blob; 0: nothing passes */
+	__u64 pick_up_until;   /* in 'now'; 0: no pick-up */
+	__u64 unused[6];
+	__u64 places_used;     /* flow entries */
+	__u64 places_hand;     /* where the search for a place goes on */
+	__u64 full_until;      /* in 'now': no place was found, and none is looked for before this */
+	__u64 events_second;   /* the second that events_count is about */
+	__u64 events_count;
+	__u64 events_lost;
+	__u64 incarnation;     /* raised for every flow begun */
+	__u64 unused2;
+};
+
+/* Key of the `members` map; the value is the pool offset of a member set. */
+struct pc_member_key {
+	__u64 vpc;
+	__u64 address[2]; /* as numbers, high first; IPv4 in the second */
+	__u32 family;     /* 4 or 6 */
+	__u32 length;
+};
+
+/* Key of the `flows` map. Echo: the identifier is the local port. */
+struct pc_flow_key {
+	__u64 handle;
+	__u64 local[2];
+	__u64 remote[2];
+	__u16 local_port;
+	__u16 remote_port;
+	__u8 protocol;
+	__u8 family; /* 4 or 6 */
+	__u8 asker;  /* of an echo: 1 the local side, 2 the remote one */
+	__u8 unused;
+};
+
+/* Low half of pc_flow.state; the high half is the entry's incarnation. */
+#define PC_FLOW_FIRST_INGRESS 0x001u /* the packet that began it entered the instance */
+#define PC_FLOW_BLOCKED 0x002u
+#define PC_FLOW_SYN 0x004u        /* began with a SYN */
+#define PC_FLOW_RESET 0x008u      /* a RST, and not established again since */
+#define PC_FLOW_SENT_FIRST 0x010u /* the side that began it has sent */
+#define PC_FLOW_SENT_OTHER 0x020u
+#define PC_FLOW_ACK_FIRST 0x040u  /* …has sent an ACK since the SYN or the last RST */
+#define PC_FLOW_ACK_OTHER 0x080u
+#define PC_FLOW_FIN_FIRST 0x100u
+#define PC_FLOW_FIN_OTHER 0x200u
+
+/* Value of the `flows` map. */
+struct pc_flow {
+	__u64 state;
+	__u64 seen;    /* 'now' of the last accepted packet */
+	__u64 judged;  /* (policy generation << 32) | membership generation it was judged by */
+	__u64 idle_ns; /* how long it lives after `seen` */
+	__u64 began;
+	__u32 slot;
+	__u32 place;
+	__u32 counter; /* rule counter number + 1; 0: none */
+	__u32 reason;  /* of the accept that began it */
+};
+
+/* Key of the `places` map: the numbered places of a slot's flows; the value is a flow's key. */
+struct pc_place_key {
+	__u32 slot;
+	__u32 place;
+};
+
+/* Key of the `fragments` map. */
+struct pc_fragment_key {
+	__u64 handle;
+	__u64 source[2];
+	__u64 destination[2];
+	__u32 identification;
+	__u8 direction;
+	__u8 family;
+	__u8 protocol; /* IPv6: of the fragment header */
+	__u8 unused;
+};
+
+/* Value of the `fragments` map: what the first fragment was judged by, so that it can be judged again. */
+struct pc_fragment {
+	__u64 until; /* in 'now' */
+	__u64 judged;
+	struct pc_flow_key flow;
+	__u32 header_end; /* end of the transport header, from the start of the datagram's payload */
+	__u8 first;       /* direction to judge `flow` in */
+	__u8 judge;       /* 0: the verdict depends on no rule */
+	__u8 blocked;
+	__u8 unused;
+};
+
+/* Per-CPU value of the `hits` map (by rule counter number) and the `reasons` map. */
+struct pc_count {
+	__u64 packets;
+	__u64 bytes;
+	__u64 last_seen; /* in 'now' */
+};
+/* Index of the `reasons` map: ((slot * 2 + direction) * PC_REASON_STRIDE) + reason * 2 + accept. */
+#define PC_REASON_STRIDE 32
+
+enum pc_event_kind { PC_EVENT_NEW, PC_EVENT_DENY, PC_EVENT_REVOKE, PC_EVENT_RECOVER, PC_EVENT_END };
+
+/* Record of the `events` ring buffer. */
+struct pc_event {
+	__u64 now;
+	struct pc_flow_key flow;
+	__u32 slot;
+	__u32 counter; /* rule counter number + 1; 0: none */
+	__u32 length;
+	__u8 kind;
+	__u8 direction;
+	__u8 reason;
+	__u8 unused;
+};
+
+/* Named limits of section 2 and times of section 4. */
+#define PC_EXTENSION_HEADERS_MAX 8
+#define PC_NDP_OPTIONS_MAX 16
+#define PC_SECOND_NS 1000000000ull
+#define PC_FRAGMENT_NS (30 * PC_SECOND_NS)
+#define PC_UNANSWERED_NS (30 * PC_SECOND_NS)
+#define PC_OTHER_NS (30 * PC_SECOND_NS)
+/* A flow's `seen` is written at most this often. */
+#define PC_SEEN_STEP_NS 1000000ull
+/* Live entries that are looked at, beyond one that may give way, in search of one that has expired. */
+#define PC_LOOK_AROUND 64
+/* After a search for a place in vain the next waits this long, unless an entry becomes one that gives way. */
+#define PC_FULL_NS (100 * 1000000ull)
+
+#endif
