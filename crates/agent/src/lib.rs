@@ -1,6 +1,6 @@
 //! One host: plan, execute, read back; the only crate that touches the kernel.
 //!
-//! Knows resolved policies and devices; knows nothing of accounts, requests or the store. `unsafe` stands in `sys` alone.
+//! Knows resolved policies and devices; knows nothing of accounts, requests or the store. `unsafe` stands in [`sys`] alone.
 pub mod attach;
 pub mod device;
 pub mod execute;
@@ -10,5 +10,6 @@ pub mod ledger;
 pub mod policy;
 pub mod pool;
 pub mod run;
+pub mod sys;
 pub mod thread;
 pub mod view;

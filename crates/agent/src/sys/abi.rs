@@ -1,0 +1,270 @@
+//! The mirror of `datapath/state.h`: what the kernel program and its user side share beyond policy.
+//!
+//! The header is the original and says what each word means; a test compares the numbers. Values are read from and written to
+//! bytes here, in the machine's own order, so that no layout of Rust's matters.
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use portcullis_compile::members::MemberKey;
+use portcullis_core::net::{Family, Prefix, address_bits};
+use portcullis_core::rule::Direction;
+use portcullis_core::verdict::Reason;
+
+/// In the flags of an INTERFACE blob: no policy yet, baseline only. A blob whose tables stand at 0 is closed too.
+pub const FLAG_CLOSED: u64 = 8;
+
+/// Words of the `config` map.
+pub(super) const CONFIG_MEMBERSHIP: usize = 0;
+pub(super) const CONFIG_CLOCK_OFFSET_NS: usize = 1;
+pub(super) const CONFIG_FLAGS: usize = 2;
+pub(super) const CONFIG_EVENTS_PER_SECOND: usize = 3;
+pub(super) const CONFIG_DHCP4_SERVERS: usize = 4;
+pub(super) const CONFIG_MEMBER_LENGTHS4: usize = 16;
+pub(super) const CONFIG_MEMBER_LENGTHS6: usize = 32;
+pub(super) const CONFIG_WORDS: usize = 48;
+
+/// Most DHCPv4 servers that a host's configuration may name.
+pub const DHCP4_SERVERS_MAX: usize = 8;
+/// Most lengths that prefixes of members of one family may have.
+pub const MEMBER_LENGTHS_MAX: usize = 16;
+/// Any link-local address is taken for an interface's own.
+pub(super) const CONFIG_FLAG_ANY_LINK_LOCAL: u64 = 1;
+
+/// Bytes and words of a slot.
+pub(super) const SLOT_WORDS: usize = 16;
+pub(super) const SLOT_WORD: usize = 0;
+pub(super) const SLOT_PICK_UP_UNTIL: usize = 1;
+pub(super) const SLOT_PLACES_USED: usize = 8;
+pub(super) const SLOT_EVENTS_LOST: usize = 13;
+
+/// In `cb[0]`: the packet was accepted; the low byte is the reason.
+pub(super) const CB_ACCEPT: u32 = 0x100;
+
+pub(super) const MEMBER_KEY_BYTES: usize = 32;
+pub(super) const FLOW_KEY_BYTES: usize = 48;
+pub(super) const FLOW_BYTES: usize = 56;
+pub(super) const COUNT_BYTES: usize = 24;
+pub(super) const EVENT_BYTES: usize = 72;
+/// Numbers of the `reasons` map for one slot and direction.
+pub(super) const REASON_STRIDE: usize = 32;
+
+pub(super) const FLOW_FIRST_INGRESS: u32 = 1;
+pub(super) const FLOW_BLOCKED: u32 = 2;
+
+/// `bytes[at..at + N]`, zeros beyond the end.
+pub(super) fn part<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    let mut out = [0; N];
+    if let Some(found) = bytes.get(at..at + N) {
+        out.copy_from_slice(found);
+    }
+    out
+}
+
+pub(super) fn word(bytes: &[u8], at: usize) -> u64 {
+    u64::from_ne_bytes(part(bytes, at))
+}
+
+fn half(bytes: &[u8], at: usize) -> u32 {
+    u32::from_ne_bytes(part(bytes, at))
+}
+
+fn quarter(bytes: &[u8], at: usize) -> u16 {
+    u16::from_ne_bytes(part(bytes, at))
+}
+
+fn byte(bytes: &[u8], at: usize) -> u8 {
+    u8::from_ne_bytes(part(bytes, at))
+}
+
+/// An address from two words, high first.
+fn address(bytes: &[u8], at: usize, family: u8) -> IpAddr {
+    let (high, low) = (word(bytes, at), word(bytes, at + 8));
+    if family == 6 {
+        IpAddr::V6(Ipv6Addr::from_bits((u128::from(high) << 64) | u128::from(low)))
+    } else {
+        IpAddr::V4(Ipv4Addr::from_bits(low as u32))
+    }
+}
+
+pub(super) fn member_key_bytes(key: &MemberKey) -> [u8; MEMBER_KEY_BYTES] {
+    let bits = address_bits(key.prefix.address());
+    let family: u32 = match key.prefix.family() {
+        Family::V4 => 4,
+        Family::V6 => 6,
+    };
+    let mut bytes = [0; MEMBER_KEY_BYTES];
+    bytes[..8].copy_from_slice(&u64::from(key.vpc).to_ne_bytes());
+    bytes[8..16].copy_from_slice(&((bits >> 64) as u64).to_ne_bytes());
+    bytes[16..24].copy_from_slice(&(bits as u64).to_ne_bytes());
+    bytes[24..28].copy_from_slice(&family.to_ne_bytes());
+    bytes[28..].copy_from_slice(&u32::from(key.prefix.length()).to_ne_bytes());
+    bytes
+}
+
+pub(super) fn member_key(bytes: &[u8]) -> Option<MemberKey> {
+    let family = half(bytes, 24) as u8;
+    let prefix = Prefix::new(address(bytes, 8, family), u8::try_from(half(bytes, 28)).ok()?)?;
+    Some(MemberKey { vpc: u32::try_from(word(bytes, 0)).ok()?, prefix })
+}
+
+/// The number of a direction in the kernel.
+pub(super) fn direction_number(direction: Direction) -> usize {
+    match direction {
+        Direction::Egress => 0,
+        Direction::Ingress => 1,
+    }
+}
+
+pub(super) fn direction_of(number: u8) -> Direction {
+    if number == 0 { Direction::Egress } else { Direction::Ingress }
+}
+
+/// The reason with this number.
+pub(super) fn reason_of(number: u8) -> Option<Reason> {
+    Reason::ALL.get(usize::from(number)).copied()
+}
+
+/// What a flow is known by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FlowKey {
+    /// The interface's handle.
+    pub handle: u64,
+    /// The interface's side.
+    pub local: IpAddr,
+    /// The other side.
+    pub remote: IpAddr,
+    /// Local port; the identifier of an echo; 0 without ports.
+    pub local_port: u16,
+    /// Remote port; 0 without ports.
+    pub remote_port: u16,
+    /// Final IP protocol.
+    pub protocol: u8,
+}
+
+impl FlowKey {
+    pub(super) fn from_bytes(bytes: &[u8]) -> Self {
+        let family = byte(bytes, 45);
+        Self {
+            handle: word(bytes, 0),
+            local: address(bytes, 8, family),
+            remote: address(bytes, 24, family),
+            local_port: quarter(bytes, 40),
+            remote_port: quarter(bytes, 42),
+            protocol: byte(bytes, 44),
+        }
+    }
+}
+
+/// A flow as the kernel holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FlowEntry {
+    /// Which.
+    pub key: FlowKey,
+    /// Direction of the packet that began it.
+    pub first: Direction,
+    /// Its verdict has become drop.
+    pub blocked: bool,
+    /// The last accepted packet, on the program's clock.
+    pub seen_ns: u64,
+    /// How long it lives after that.
+    pub idle_ns: u64,
+    /// Its slot.
+    pub slot: u32,
+    /// Number of the rule's counter, if a rule accepted it.
+    pub counter: Option<u32>,
+}
+
+impl FlowEntry {
+    pub(super) fn from_bytes(key: &[u8], value: &[u8]) -> Self {
+        let state = word(value, 0) as u32;
+        Self {
+            key: FlowKey::from_bytes(key),
+            first: direction_of(u8::from(state & FLOW_FIRST_INGRESS != 0)),
+            blocked: state & FLOW_BLOCKED != 0,
+            seen_ns: word(value, 8),
+            idle_ns: word(value, 24),
+            slot: half(value, 40),
+            counter: half(value, 48).checked_sub(1),
+        }
+    }
+}
+
+/// What was counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Count {
+    /// Packets as on the wire: an aggregate counts all its segments.
+    pub packets: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// The last one, on the program's clock; 0: none yet.
+    pub last_seen_ns: u64,
+}
+
+impl Count {
+    /// The sum over the values of all processors.
+    pub(super) fn sum(bytes: &[u8]) -> Self {
+        bytes.chunks_exact(COUNT_BYTES).fold(Self::default(), |sum, value| Self {
+            packets: sum.packets + word(value, 0),
+            bytes: sum.bytes + word(value, 8),
+            last_seen_ns: sum.last_seen_ns.max(word(value, 16)),
+        })
+    }
+}
+
+/// What an event tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventKind {
+    /// A flow began.
+    New,
+    /// A packet was dropped.
+    Deny,
+    /// A running flow's verdict became drop.
+    Revoke,
+    /// A blocked flow's verdict became accept again.
+    Recover,
+    /// A flow ended: idle, evicted or forgotten.
+    End,
+}
+
+/// One record of the event ring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Event {
+    /// When, on the program's clock.
+    pub now_ns: u64,
+    /// What.
+    pub kind: EventKind,
+    /// The flow, or the packet's place in one; all zeros if the packet was not understood.
+    pub flow: FlowKey,
+    /// The interface's slot.
+    pub slot: u32,
+    /// Number of the rule's counter, if a rule decided.
+    pub counter: Option<u32>,
+    /// Bytes of the packet; 0 if there is none.
+    pub length: u32,
+    /// Of the packet or of the flow's first.
+    pub direction: Direction,
+    /// Why; of no meaning for [`EventKind::End`].
+    pub reason: Reason,
+}
+
+impl Event {
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let kind = match byte(bytes, 68) {
+            0 => EventKind::New,
+            1 => EventKind::Deny,
+            2 => EventKind::Revoke,
+            3 => EventKind::Recover,
+            4 => EventKind::End,
+            _ => return None,
+        };
+        Some(Self {
+            now_ns: word(bytes, 0),
+            kind,
+            flow: FlowKey::from_bytes(bytes.get(8..8 + FLOW_KEY_BYTES)?),
+            slot: half(bytes, 56),
+            counter: half(bytes, 60).checked_sub(1),
+            length: half(bytes, 64),
+            direction: direction_of(byte(bytes, 69)),
+            reason: reason_of(byte(bytes, 70))?,
+        })
+    }
+}

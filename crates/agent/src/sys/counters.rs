@@ -1,0 +1,78 @@
+//! What the program counted: packets per rule and per reason, flows, losses.
+//!
+//! Reads only; per-processor values are summed here.
+use std::io;
+
+use portcullis_core::rule::Direction;
+use portcullis_core::verdict::Reason;
+
+use super::Datapath;
+use super::abi::{self, Count, FlowEntry};
+
+/// How many packets of one interface and direction were accepted or dropped for one reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReasonCount {
+    /// Seen from the instance.
+    pub direction: Direction,
+    /// Why.
+    pub reason: Reason,
+    /// Accepted or dropped.
+    pub accepted: bool,
+    /// How many.
+    pub count: Count,
+}
+
+impl Datapath {
+    /// What was counted under a rule counter's number; `None` if there is no such counter.
+    pub fn hits(&self, counter: u32) -> io::Result<Option<Count>> {
+        let value = self.maps().hits.get(&counter.to_ne_bytes())?;
+        Ok(value.map(|bytes| Count::sum(&bytes)))
+    }
+
+    /// Everything that a slot's packets were counted under; what never occurred is left out.
+    pub fn reasons(&self, slot: u32) -> io::Result<Vec<ReasonCount>> {
+        let mut found = Vec::new();
+        for direction in [Direction::Egress, Direction::Ingress] {
+            let row = slot as usize * 2 + abi::direction_number(direction);
+            for (number, reason) in Reason::ALL.into_iter().enumerate() {
+                for accepted in [false, true] {
+                    let index = row * abi::REASON_STRIDE + number * 2 + usize::from(accepted);
+                    let value = self.maps().reasons.get(&(index as u32).to_ne_bytes())?;
+                    let count = value.map(|bytes| Count::sum(&bytes)).unwrap_or_default();
+                    if count.packets > 0 {
+                        found.push(ReasonCount { direction, reason, accepted, count });
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Sets rule counters to zero.
+    pub fn zero_counters(&self, counters: &[u32]) -> io::Result<()> {
+        counters.iter().try_for_each(|counter| self.maps().hits.zero(&counter.to_ne_bytes()))
+    }
+
+    /// Sets all that was counted for a slot to zero, so that its next interface starts anew.
+    pub fn zero_reasons(&self, slot: u32) -> io::Result<()> {
+        let first = slot * 2 * abi::REASON_STRIDE as u32;
+        (first..first + 2 * abi::REASON_STRIDE as u32)
+            .try_for_each(|index| self.maps().reasons.zero(&index.to_ne_bytes()))
+    }
+
+    /// All flow entries, expired ones too.
+    pub fn flows(&self) -> io::Result<Vec<FlowEntry>> {
+        let all = self.maps().flows.all()?;
+        Ok(all.iter().map(|(key, value)| FlowEntry::from_bytes(key, value)).collect())
+    }
+
+    /// Events of a slot that were left out, for its rate or because the ring was full.
+    pub fn events_lost(&self, slot: u32) -> u64 {
+        self.slot_field(slot, abi::SLOT_EVENTS_LOST)
+    }
+
+    /// Flow entries of a slot, expired ones too.
+    pub fn flow_count(&self, slot: u32) -> u64 {
+        self.slot_field(slot, abi::SLOT_PLACES_USED)
+    }
+}

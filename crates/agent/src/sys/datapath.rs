@@ -1,0 +1,476 @@
+//! The program and its maps, held open: everything that is written to or read back from the kernel.
+//!
+//! Writes words where it is told and refuses to know what they mean.
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use portcullis_compile::abi::LAYOUT_VERSION;
+use portcullis_compile::members::MemberKey;
+use portcullis_core::net::Family;
+use portcullis_core::rule::Direction;
+use portcullis_core::verdict::Reason;
+
+use super::abi::{self, CONFIG_WORDS, SLOT_WORDS};
+use super::call::{self, Map};
+use super::links::{self, HOOKS};
+use super::words::Words;
+use super::{Events, Sizes, bpffs, object};
+
+/// Device number of the loopback device, on which test packets arrive.
+const LOOPBACK: u32 = 1;
+/// A frame that the sweep is run on; it is not looked at.
+const EMPTY_FRAME: [u8; 64] = [0; 64];
+
+/// Where an instance's maps, programs and links are pinned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    directory: PathBuf,
+}
+
+impl Instance {
+    /// An instance of this name (letters, digits, `-`), in the machine's BPF file system, which is mounted if need be.
+    pub fn new(name: &str) -> io::Result<Self> {
+        Self::in_directory(&bpffs::ensure()?, name)
+    }
+
+    /// The same in a BPF file system at a known place.
+    pub fn in_directory(bpffs: &Path, name: &str) -> io::Result<Self> {
+        let fits = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        if name.is_empty() || name.len() > 64 || !name.chars().all(fits) {
+            let message = format!("`{name}` is no instance name: 1 to 64 letters, digits and `-`");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        let directory = bpffs.join("portcullis").join(format!("v{LAYOUT_VERSION}")).join(name);
+        Ok(Self { directory })
+    }
+
+    /// Its directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Whether something of it is pinned.
+    pub fn exists(&self) -> bool {
+        self.directory.is_dir()
+    }
+
+    /// Takes the programs off every device and removes every pin. Returns how many devices were freed.
+    pub fn detach_all(&self) -> io::Result<usize> {
+        if !self.exists() {
+            return Ok(0);
+        }
+        let mut devices = Vec::new();
+        for (path, device, _) in links::pins(&self.directory)? {
+            links::detach(&path)?;
+            devices.push(device);
+        }
+        devices.sort_unstable();
+        devices.dedup();
+        for entry in fs::read_dir(&self.directory)? {
+            fs::remove_file(entry?.path())?;
+        }
+        fs::remove_dir(&self.directory)?;
+        Ok(devices.len())
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Maps {
+    devices: Map,
+    members: Map,
+    pub(super) flows: Map,
+    places: Map,
+    fragments: Map,
+    pub(super) hits: Map,
+    pub(super) reasons: Map,
+    events: Map,
+}
+
+#[derive(Debug)]
+struct Programs {
+    egress: OwnedFd,
+    ingress: OwnedFd,
+    sweep: OwnedFd,
+}
+
+/// The kernel program with its maps.
+#[derive(Debug)]
+pub struct Datapath {
+    directory: Option<PathBuf>,
+    maps: Maps,
+    programs: Programs,
+    pool: Words,
+    pool_words: u32,
+    config: Words,
+    slots: Words,
+    slot_count: u32,
+}
+
+/// What the program says of a packet in a test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TestVerdict {
+    /// Let through.
+    pub accepted: bool,
+    /// Why.
+    pub reason: Reason,
+    /// Number of the rule's counter, if a rule decided.
+    pub counter: Option<u32>,
+}
+
+impl Datapath {
+    /// Opens an instance: its pinned maps as they are, or new ones of these sizes. Programs are loaded afresh and put into the
+    /// links that are there, without a gap.
+    pub fn open(instance: &Instance, sizes: &Sizes) -> io::Result<Self> {
+        let directory = instance.directory();
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true).mode(0o700).create(directory)?;
+        let loaded = object::load(sizes, Some(directory))?;
+        let datapath = Self::new(loaded, Some(directory.to_path_buf()))?;
+        for (_, name, hook) in HOOKS {
+            for device in links::attached(directory)? {
+                links::attach(directory, device, datapath.program(name)?, (name, hook))?;
+            }
+        }
+        Ok(datapath)
+    }
+
+    /// A datapath that nothing else sees and that ends with this value. Nothing is attached to it.
+    pub fn private(sizes: &Sizes) -> io::Result<Self> {
+        Self::new(object::load(sizes, None)?, None)
+    }
+
+    fn new(mut loaded: object::Loaded, directory: Option<PathBuf>) -> io::Result<Self> {
+        let processors = processors()?;
+        let mut map = |name: &str| match loaded.maps.remove(name) {
+            Some(descriptor) => Map::new(descriptor, processors),
+            None => Err(io::Error::other(format!("map `{name}` is missing"))),
+        };
+        let (pool, config, slots) = (map("pool")?, map("config")?, map("slots")?);
+        let maps = Maps {
+            devices: map("devices")?,
+            members: map("members")?,
+            flows: map("flows")?,
+            places: map("places")?,
+            fragments: map("fragments")?,
+            hits: map("hits")?,
+            reasons: map("reasons")?,
+            events: map("events")?,
+        };
+        let mut program = |name: &str| {
+            loaded.programs.remove(name).ok_or_else(|| io::Error::other(format!("no `{name}`")))
+        };
+        let programs = Programs {
+            egress: program("pc_egress")?,
+            ingress: program("pc_ingress")?,
+            sweep: program("pc_sweep")?,
+        };
+        Ok(Self {
+            directory,
+            pool: Words::map(pool.descriptor(), pool.entries as usize)?,
+            pool_words: pool.entries,
+            config: Words::map(config.descriptor(), CONFIG_WORDS)?,
+            slots: Words::map(slots.descriptor(), slots.entries as usize * SLOT_WORDS)?,
+            slot_count: slots.entries,
+            maps,
+            programs,
+        })
+    }
+
+    pub(super) fn maps(&self) -> &Maps {
+        &self.maps
+    }
+
+    fn program(&self, name: &str) -> io::Result<std::os::fd::BorrowedFd<'_>> {
+        match name {
+            "pc_egress" => Ok(self.programs.egress.as_fd()),
+            "pc_ingress" => Ok(self.programs.ingress.as_fd()),
+            _ => Err(io::Error::other(format!("no program `{name}`"))),
+        }
+    }
+
+    /// Words of the policy pool.
+    pub fn pool_words(&self) -> u32 {
+        self.pool_words
+    }
+
+    /// Slots there are.
+    pub fn slot_count(&self) -> u32 {
+        self.slot_count
+    }
+
+    /// Rule counters there are.
+    pub fn counter_count(&self) -> u32 {
+        self.maps.hits.entries
+    }
+
+    /// Flows there may be, of all slots.
+    pub fn flow_limit(&self) -> u32 {
+        self.maps.flows.entries
+    }
+
+    /// Now, on the clock by which flows age.
+    pub fn now_ns(&self) -> u64 {
+        monotonic_ns().wrapping_add(self.config_word(abi::CONFIG_CLOCK_OFFSET_NS))
+    }
+
+    /// Writes words that no packet reads yet.
+    pub fn write_pool(&self, offset: u32, words: &[u64]) -> io::Result<()> {
+        words.iter().zip(offset as usize..).try_for_each(|(word, at)| self.pool.store(at, *word))
+    }
+
+    /// Reads words; shorter than asked where the pool ends.
+    pub fn read_pool(&self, offset: u32, count: u32) -> Vec<u64> {
+        let end = offset as usize + count as usize;
+        (offset as usize..end).map_while(|at| self.pool.load(at)).collect()
+    }
+
+    pub(super) fn slot_field(&self, slot: u32, field: usize) -> u64 {
+        self.slots.load(slot as usize * SLOT_WORDS + field).unwrap_or(0)
+    }
+
+    /// A slot's word, (generation << 32) | pool offset of the INTERFACE blob; 0 (nothing passes) beyond the last slot.
+    pub fn slot_word(&self, slot: u32) -> u64 {
+        self.slot_field(slot, abi::SLOT_WORD)
+    }
+
+    /// Sets a slot's word.
+    pub fn set_slot_word(&self, slot: u32, word: u64) -> io::Result<()> {
+        self.slots.store(slot as usize * SLOT_WORDS + abi::SLOT_WORD, word)
+    }
+
+    /// Until when packets of running flows may begin entries at a slot; 0: no longer.
+    pub fn set_pick_up_until(&self, slot: u32, until_ns: u64) -> io::Result<()> {
+        self.slots.store(slot as usize * SLOT_WORDS + abi::SLOT_PICK_UP_UNTIL, until_ns)
+    }
+
+    /// All members with the pool offsets of their sets.
+    pub fn members(&self) -> io::Result<BTreeMap<MemberKey, u32>> {
+        let all = self.maps.members.all()?;
+        let entry = |(key, value): &(Vec<u8>, Vec<u8>)| {
+            Some((abi::member_key(key)?, u32::try_from(abi::word(value, 0)).ok()?))
+        };
+        all.iter()
+            .map(|pair| entry(pair).ok_or_else(|| io::Error::other("a member key makes no sense")))
+            .collect()
+    }
+
+    /// Where the set of one member stands.
+    pub fn member(&self, key: &MemberKey) -> io::Result<Option<u32>> {
+        let value = self.maps.members.get(&abi::member_key_bytes(key))?;
+        Ok(value.map(|bytes| abi::word(&bytes, 0) as u32))
+    }
+
+    /// Adds or replaces a member.
+    pub fn put_member(&self, key: &MemberKey, set: u32) -> io::Result<()> {
+        self.maps.members.put(&abi::member_key_bytes(key), &u64::from(set).to_ne_bytes())
+    }
+
+    /// Removes a member; one that is not there is no error.
+    pub fn remove_member(&self, key: &MemberKey) -> io::Result<()> {
+        self.maps.members.delete(&abi::member_key_bytes(key)).map(|_| ())
+    }
+
+    /// Says which prefix lengths members of a family have; those that stay are never out of sight meanwhile.
+    pub fn set_member_lengths(&self, family: Family, lengths: &[u8]) -> io::Result<()> {
+        let first = match family {
+            Family::V4 => abi::CONFIG_MEMBER_LENGTHS4,
+            Family::V6 => abi::CONFIG_MEMBER_LENGTHS6,
+        };
+        let mut wanted: Vec<u64> = lengths.iter().map(|length| u64::from(*length) + 1).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        if wanted.len() > abi::MEMBER_LENGTHS_MAX {
+            let message = format!(
+                "members have prefixes of {} lengths, more than {}",
+                wanted.len(),
+                abi::MEMBER_LENGTHS_MAX
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        let places = first..first + abi::MEMBER_LENGTHS_MAX;
+        for place in places.clone() {
+            match wanted.iter().position(|w| *w == self.config_word(place)) {
+                Some(at) => drop(wanted.swap_remove(at)),
+                None => self.config.store(place, 0)?,
+            }
+        }
+        for place in places {
+            if self.config_word(place) == 0
+                && let Some(length) = wanted.pop()
+            {
+                self.config.store(place, length)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn config_word(&self, word: usize) -> u64 {
+        self.config.load(word).unwrap_or(0)
+    }
+
+    /// The number of the members map's content, part of what flows are judged by.
+    pub fn membership(&self) -> u64 {
+        self.config_word(abi::CONFIG_MEMBERSHIP)
+    }
+
+    /// Tells the program that memberships have changed, so that flows are judged again.
+    pub fn raise_membership(&self) {
+        self.config.raise(abi::CONFIG_MEMBERSHIP);
+    }
+
+    /// Moves the program's clock: for tests.
+    pub fn set_clock_offset_ns(&self, offset_ns: u64) -> io::Result<()> {
+        self.config.store(abi::CONFIG_CLOCK_OFFSET_NS, offset_ns)
+    }
+
+    /// Most events of one interface in a second; more are counted as lost.
+    pub fn set_events_per_second(&self, events: u64) -> io::Result<()> {
+        self.config.store(abi::CONFIG_EVENTS_PER_SECOND, events)
+    }
+
+    /// Whether any link-local address is taken for an interface's own.
+    pub fn set_any_link_local(&self, any: bool) -> io::Result<()> {
+        let flag = if any { abi::CONFIG_FLAG_ANY_LINK_LOCAL } else { 0 };
+        self.config.store(abi::CONFIG_FLAGS, flag)
+    }
+
+    /// The DHCPv4 servers to which clients may speak directly; at most [`abi::DHCP4_SERVERS_MAX`].
+    pub fn set_dhcp4_servers(&self, servers: &[std::net::Ipv4Addr]) -> io::Result<()> {
+        if servers.len() > abi::DHCP4_SERVERS_MAX {
+            let message = format!("more than {} DHCPv4 servers", abi::DHCP4_SERVERS_MAX);
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        (0..abi::DHCP4_SERVERS_MAX).try_for_each(|at| {
+            let server = servers.get(at).map_or(0, |server| u64::from(server.to_bits()));
+            self.config.store(abi::CONFIG_DHCP4_SERVERS + at, server)
+        })
+    }
+
+    fn pinned(&self) -> io::Result<&Path> {
+        self.directory
+            .as_deref()
+            .ok_or_else(|| io::Error::other("a private datapath is not attached to devices"))
+    }
+
+    /// The slot of each device at whose hooks the programs of both directions stand.
+    pub fn attached(&self) -> io::Result<BTreeMap<u32, u32>> {
+        let mut found = BTreeMap::new();
+        for device in links::attached(self.pinned()?)? {
+            if let Some(slot) = self.maps.devices.get(&device.to_ne_bytes())? {
+                found.insert(device, u32::from_ne_bytes(abi::part(&slot, 0)));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Leads a device (of this network namespace) to a slot and attaches the programs, whatever was there of ours.
+    pub fn attach(&self, device: u32, slot: u32) -> io::Result<()> {
+        let directory = self.pinned()?;
+        self.maps.devices.put(&device.to_ne_bytes(), &slot.to_ne_bytes())?;
+        HOOKS.iter().try_for_each(|(_, name, hook)| {
+            links::attach(directory, device, self.program(name)?, (name, *hook))
+        })
+    }
+
+    /// Takes the programs off a device; one that is gone is no error.
+    pub fn detach(&self, device: u32) -> io::Result<()> {
+        let directory = self.pinned()?;
+        for (_, name, _) in HOOKS {
+            links::detach(&links::pin(directory, device, name))?;
+        }
+        self.maps.devices.delete(&device.to_ne_bytes()).map(|_| ())
+    }
+
+    fn run_sweep(&self, mark: u32) -> io::Result<u32> {
+        call::test_run(self.programs.sweep.as_fd(), &EMPTY_FRAME, mark, 0).map(|run| run.cb[0])
+    }
+
+    /// Removes expired flows. Returns how many.
+    pub fn sweep(&self) -> io::Result<u32> {
+        self.run_sweep(0)
+    }
+
+    /// Forgets all flows of a slot. Returns how many.
+    pub fn forget_flows(&self, slot: u32) -> io::Result<u32> {
+        self.run_sweep(slot + 1)
+    }
+
+    /// Returns when no packet is being judged that could have seen what was there before the call: some milliseconds.
+    pub fn barrier(&self) -> io::Result<()> {
+        call::wait_for_running_programs()
+    }
+
+    /// The event ring; one reader at a time.
+    pub fn events(&self) -> io::Result<Events> {
+        Events::new(self.maps.events.descriptor().try_clone_to_owned()?)
+    }
+
+    /// Instructions that the verifier went through for the program of a direction.
+    pub fn verified_instructions(&self, direction: Direction) -> io::Result<u32> {
+        call::verified_instructions(self.direction_program(direction))
+    }
+
+    fn direction_program(&self, direction: Direction) -> std::os::fd::BorrowedFd<'_> {
+        match direction {
+            Direction::Egress => self.programs.egress.as_fd(),
+            Direction::Ingress => self.programs.ingress.as_fd(),
+        }
+    }
+
+    /// Leads test packets to a slot.
+    pub fn lead_tests_to(&self, slot: u32) -> io::Result<()> {
+        self.maps.devices.put(&LOOPBACK.to_ne_bytes(), &slot.to_ne_bytes())
+    }
+
+    /// Runs the program of a direction on a frame.
+    pub fn test(&self, direction: Direction, frame: &[u8]) -> io::Result<TestVerdict> {
+        let run = call::test_run(self.direction_program(direction), frame, 0, 0)?;
+        let accepted = run.cb[0] & abi::CB_ACCEPT != 0;
+        // TCX_NEXT lets the packet on, TC_ACT_SHOT does not.
+        let passed = match run.value {
+            -1 => true,
+            2 => false,
+            other => return Err(io::Error::other(format!("the program returned {other}"))),
+        };
+        let reason = abi::reason_of(run.cb[0] as u8);
+        let reason = reason.ok_or_else(|| io::Error::other("the program gave no known reason"))?;
+        if accepted != passed {
+            return Err(io::Error::other("the program does not do what it reports"));
+        }
+        Ok(TestVerdict { accepted, reason, counter: run.cb[1].checked_sub(1) })
+    }
+
+    /// Forgets every flow and fragment, whoever they belong to: for tests, one entry at a time.
+    pub fn forget_everything(&self) -> io::Result<()> {
+        for map in [&self.maps.flows, &self.maps.places, &self.maps.fragments] {
+            while let Some(key) = map.next_key(None)? {
+                map.delete(&key)?;
+            }
+        }
+        (0..self.slot_count).try_for_each(|slot| {
+            self.slots.store(slot as usize * SLOT_WORDS + abi::SLOT_PLACES_USED, 0)
+        })
+    }
+}
+
+/// How many processors a per-CPU value may have.
+fn processors() -> io::Result<usize> {
+    let text = fs::read_to_string("/sys/devices/system/cpu/possible")?;
+    let last = text.trim().rsplit(['-', ',']).next().and_then(|n| n.parse::<usize>().ok());
+    last.map(|n| n + 1).ok_or_else(|| io::Error::other("the possible processors are not told"))
+}
+
+/// The kernel's monotonic clock, which the program reads too.
+fn monotonic_ns() -> u64 {
+    // SAFETY: an all-zero timespec is a valid value, and the call fills it.
+    let now = unsafe {
+        let mut now: libc::timespec = std::mem::zeroed();
+        libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now);
+        now
+    };
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}

@@ -1,0 +1,66 @@
+//! The kernel: the only place of `unsafe`, and the only one that calls bpf(2).
+//!
+//! [`Datapath`] is the program with its maps, pinned under a name of the instance's own so that it outlives the process, or
+//! private to it. It knows words, slots, members, devices and counts; what policies mean, and in which order they are changed,
+//! is for its callers. [`probe()`] says what a machine lacks.
+//!
+//! Stores into pool, slots and settings go into memory that is shared with the kernel: they take effect when the call returns,
+//! a word is never torn, and earlier stores are seen before later ones. [`Datapath::barrier`] returns when no packet is being
+//! judged any more that could have seen what was there before.
+#![allow(unsafe_code, reason = "the kernel is called and its memory is shared")]
+
+pub mod abi;
+pub mod bpffs;
+mod call;
+mod counters;
+mod datapath;
+mod events;
+mod links;
+mod object;
+mod probe;
+mod words;
+
+pub use abi::{Count, Event, EventKind, FlowEntry, FlowKey};
+pub use counters::ReasonCount;
+pub use datapath::{Datapath, Instance, TestVerdict};
+pub use events::Events;
+pub use probe::{Missing, probe};
+
+/// How large the maps are made. A pinned map keeps the size it was made with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// Words of the policy pool.
+    pub pool_words: u32,
+    /// Interfaces.
+    pub slots: u32,
+    /// Prefixes of group members.
+    pub members: u32,
+    /// Flows of all interfaces.
+    pub flows: u32,
+    /// Datagrams in fragments under way.
+    pub fragments: u32,
+    /// Rule counters.
+    pub counters: u32,
+    /// Bytes of the event ring: a power of two, whole pages.
+    pub event_bytes: u32,
+}
+
+impl Default for Sizes {
+    /// Enough for a host of about a thousand interfaces.
+    fn default() -> Self {
+        Self {
+            pool_words: 1 << 22,
+            slots: 1024,
+            members: 1 << 17,
+            flows: 1 << 18,
+            fragments: 1 << 14,
+            counters: 1 << 16,
+            event_bytes: 1 << 20,
+        }
+    }
+}
+
+/// An error's text without the verifier's log behind it.
+fn short(error: &std::io::Error) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_string()
+}
