@@ -7,9 +7,6 @@
 
 #include <linux/types.h>
 
-/* More flags of an INTERFACE blob. The interface has no policy yet: baseline only. */
-#define PC_FLAG_CLOSED 8ull
-
 enum pc_direction { PC_EGRESS, PC_INGRESS };
 
 /* Why a packet was let through or dropped: the order of judgement, as in `crates/core/src/verdict.rs`. */

@@ -9,8 +9,7 @@ use portcullis_core::net::{Family, Prefix, address_bits};
 use portcullis_core::rule::Direction;
 use portcullis_core::verdict::Reason;
 
-/// In the flags of an INTERFACE blob: no policy yet, baseline only. A blob whose tables stand at 0 is closed too.
-pub const FLAG_CLOSED: u64 = 8;
+use crate::kernel::Count;
 
 /// Words of the `config` map.
 pub(super) const CONFIG_MEMBERSHIP: usize = 0;
@@ -41,8 +40,10 @@ pub(super) const CB_ACCEPT: u32 = 0x100;
 
 pub(super) const MEMBER_KEY_BYTES: usize = 32;
 pub(super) const FLOW_KEY_BYTES: usize = 48;
+#[cfg(test)]
 pub(super) const FLOW_BYTES: usize = 56;
 pub(super) const COUNT_BYTES: usize = 24;
+#[cfg(test)]
 pub(super) const EVENT_BYTES: usize = 72;
 /// Numbers of the `reasons` map for one slot and direction.
 pub(super) const REASON_STRIDE: usize = 32;
@@ -188,26 +189,13 @@ impl FlowEntry {
     }
 }
 
-/// What was counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Count {
-    /// Packets as on the wire: an aggregate counts all its segments.
-    pub packets: u64,
-    /// Bytes.
-    pub bytes: u64,
-    /// The last one, on the program's clock; 0: none yet.
-    pub last_seen_ns: u64,
-}
-
-impl Count {
-    /// The sum over the values of all processors.
-    pub(super) fn sum(bytes: &[u8]) -> Self {
-        bytes.chunks_exact(COUNT_BYTES).fold(Self::default(), |sum, value| Self {
-            packets: sum.packets + word(value, 0),
-            bytes: sum.bytes + word(value, 8),
-            last_seen_ns: sum.last_seen_ns.max(word(value, 16)),
-        })
-    }
+/// The sum of a count over the values of all processors.
+pub(super) fn count_sum(bytes: &[u8]) -> Count {
+    bytes.chunks_exact(COUNT_BYTES).fold(Count::default(), |sum, value| Count {
+        packets: sum.packets + word(value, 0),
+        bytes: sum.bytes + word(value, 8),
+        last_seen_ns: sum.last_seen_ns.max(word(value, 16)),
+    })
 }
 
 /// What an event tells.
@@ -266,5 +254,152 @@ impl Event {
             direction: direction_of(byte(bytes, 69)),
             reason: reason_of(byte(bytes, 70))?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    const HEADER: &str = include_str!("../../../../datapath/state.h");
+
+    /// Offsets of a structure's fields as C lays them out, and its size under the name "".
+    fn layout(name: &str) -> BTreeMap<String, usize> {
+        let start = HEADER.find(&format!("struct {name} {{\n")).unwrap();
+        let body = &HEADER[start..][..HEADER[start..].find("\n};").unwrap()];
+        let (mut at, mut found, mut widest) = (0usize, BTreeMap::new(), 1);
+        for line in body.lines().skip(1) {
+            let Some((declaration, _)) = line.trim().split_once(';') else { continue };
+            let (kind, field) = declaration.rsplit_once(' ').unwrap();
+            let (width, count) = match kind {
+                "__u64" => (8, 1),
+                "__u32" => (4, 1),
+                "__u16" => (2, 1),
+                "__u8" => (1, 1),
+                "struct pc_flow_key" => (8, FLOW_KEY_BYTES / 8),
+                other => panic!("a field of type {other}"),
+            };
+            let (field, times) = match field.split_once('[') {
+                Some((field, times)) => (field, times.trim_end_matches(']').parse().unwrap()),
+                None => (field, 1),
+            };
+            at = at.next_multiple_of(width);
+            found.insert(field.to_string(), at);
+            at += width * count * times;
+            widest = widest.max(width);
+        }
+        found.insert(String::new(), at.next_multiple_of(widest));
+        found
+    }
+
+    /// The numbers of an enumeration's names and of definitions that are numbers.
+    fn number(name: &str) -> u64 {
+        let mut next = 0;
+        for line in HEADER.lines() {
+            let line = line.split("/*").next().unwrap_or("").trim();
+            if line.starts_with("enum ") {
+                next = 0;
+            }
+            let (found, value) = if let Some(definition) = line.strip_prefix("#define ") {
+                match definition.split_once(' ') {
+                    Some((found, value)) => (found, value.trim().trim_end_matches(['u', 'l'])),
+                    None => continue,
+                }
+            } else if let Some(found) = line.strip_suffix(',') {
+                match found.split_once(" = ") {
+                    Some((found, value)) => {
+                        next = value.parse().unwrap();
+                        (found, "")
+                    }
+                    None => (found, ""),
+                }
+            } else {
+                match line.split_once(" = ") {
+                    Some((found, value)) if line.starts_with("PC_") => (found, value),
+                    _ => (line, ""),
+                }
+            };
+            if found == name {
+                let hexadecimal = value.strip_prefix("0x");
+                return match (hexadecimal, value) {
+                    (Some(digits), _) => u64::from_str_radix(digits, 16).unwrap(),
+                    (None, "") => next,
+                    (None, digits) => digits.parse().unwrap(),
+                };
+            }
+            if found.starts_with("PC_") && value.is_empty() {
+                next += 1;
+            }
+        }
+        panic!("the header has no {name}")
+    }
+
+    #[test]
+    fn structures_have_the_header_s_layout() {
+        let size = |name: &str| layout(name)[""];
+        assert_eq!(size("pc_slot"), SLOT_WORDS * 8);
+        let slot = layout("pc_slot");
+        for (field, word) in [
+            ("word", SLOT_WORD),
+            ("pick_up_until", SLOT_PICK_UP_UNTIL),
+            ("places_used", SLOT_PLACES_USED),
+            ("events_lost", SLOT_EVENTS_LOST),
+        ] {
+            assert_eq!(slot[field], word * 8, "{field}");
+        }
+        assert_eq!(size("pc_member_key"), MEMBER_KEY_BYTES);
+        assert_eq!(size("pc_flow_key"), FLOW_KEY_BYTES);
+        assert_eq!(size("pc_flow"), FLOW_BYTES);
+        assert_eq!(size("pc_count"), COUNT_BYTES);
+        assert_eq!(size("pc_event"), EVENT_BYTES);
+        let flow = layout("pc_flow");
+        assert_eq!(
+            ["state", "seen", "idle_ns", "slot", "counter"].map(|field| flow[field]),
+            [0, 8, 24, 40, 48]
+        );
+        let event = layout("pc_event");
+        assert_eq!(
+            ["now", "flow", "slot", "counter", "length", "kind", "direction", "reason"]
+                .map(|field| event[field]),
+            [0, 8, 56, 60, 64, 68, 69, 70]
+        );
+    }
+
+    #[test]
+    fn numbers_are_the_header_s() {
+        for (name, value) in [
+            ("PC_CONFIG_MEMBERSHIP", CONFIG_MEMBERSHIP),
+            ("PC_CONFIG_CLOCK_OFFSET_NS", CONFIG_CLOCK_OFFSET_NS),
+            ("PC_CONFIG_FLAGS", CONFIG_FLAGS),
+            ("PC_CONFIG_EVENTS_PER_SECOND", CONFIG_EVENTS_PER_SECOND),
+            ("PC_CONFIG_DHCP4_SERVERS", CONFIG_DHCP4_SERVERS),
+            ("PC_CONFIG_MEMBER_LENGTHS4", CONFIG_MEMBER_LENGTHS4),
+            ("PC_CONFIG_MEMBER_LENGTHS6", CONFIG_MEMBER_LENGTHS6),
+            ("PC_CONFIG_WORDS", CONFIG_WORDS),
+            ("PC_DHCP4_SERVERS_MAX", DHCP4_SERVERS_MAX),
+            ("PC_MEMBER_LENGTHS_MAX", MEMBER_LENGTHS_MAX),
+            ("PC_CONFIG_FLAG_ANY_LINK_LOCAL", CONFIG_FLAG_ANY_LINK_LOCAL as usize),
+            ("PC_CB_ACCEPT", CB_ACCEPT as usize),
+            ("PC_REASON_STRIDE", REASON_STRIDE),
+            ("PC_FLOW_FIRST_INGRESS", FLOW_FIRST_INGRESS as usize),
+            ("PC_FLOW_BLOCKED", FLOW_BLOCKED as usize),
+        ] {
+            assert_eq!(number(name), value as u64, "{name}");
+        }
+        for (position, reason) in Reason::ALL.into_iter().enumerate() {
+            let name = reason.name().replace('-', "_").to_uppercase();
+            assert_eq!(number(&format!("PC_{name}")), position as u64, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_member_key_survives_its_bytes() {
+        for text in ["10.0.0.0/8", "0.0.0.0/0", "192.0.2.7", "2001:db8::/80", "::1"] {
+            let prefix = text.parse::<portcullis_core::net::Cidr>().unwrap().prefix();
+            let key = MemberKey { vpc: 7, prefix };
+            assert_eq!(member_key(&member_key_bytes(&key)), Some(key));
+        }
     }
 }

@@ -26,7 +26,7 @@ pub fn is_mounted(path: &Path) -> bool {
         let mut found: libc::statfs = std::mem::zeroed();
         (libc::statfs(path.as_ptr(), &raw mut found), found)
     };
-    result == 0 && i64::from(found.f_type) == MAGIC
+    result == 0 && found.f_type == MAGIC
 }
 
 fn mount_at(path: &Path) -> io::Result<()> {

@@ -39,7 +39,7 @@ struct Attribute {
 
 impl Attribute {
     fn half(mut self, offset: usize, value: u32) -> Self {
-        let shift = if cfg!(target_endian = "little") == (offset % 8 == 0) { 0 } else { 32 };
+        let shift = if cfg!(target_endian = "little") == offset.is_multiple_of(8) { 0 } else { 32 };
         self.words[offset / 8] |= u64::from(value) << shift;
         self
     }
@@ -86,7 +86,7 @@ fn bpf_descriptor(command: i32, attribute: &mut Attribute) -> io::Result<OwnedFd
 /// Whether the kernel knows the system call and lets us use it: asks for a descriptor of nothing.
 pub(super) fn probe() -> io::Result<()> {
     match bpf(OBJ_GET_INFO_BY_FD, &mut Attribute::default().half(0, u32::MAX)) {
-        Err(error) if error.raw_os_error() == Some(libc::EBADF) => Ok(()),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EBADF | libc::EBADFD)) => Ok(()),
         Err(error) => Err(error),
         Ok(_) => Ok(()),
     }

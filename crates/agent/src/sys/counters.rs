@@ -3,30 +3,18 @@
 //! Reads only; per-processor values are summed here.
 use std::io;
 
-use portcullis_core::rule::Direction;
+use portcullis_core::rule::{Direction, Policy};
 use portcullis_core::verdict::Reason;
 
 use super::Datapath;
-use super::abi::{self, Count, FlowEntry};
-
-/// How many packets of one interface and direction were accepted or dropped for one reason.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReasonCount {
-    /// Seen from the instance.
-    pub direction: Direction,
-    /// Why.
-    pub reason: Reason,
-    /// Accepted or dropped.
-    pub accepted: bool,
-    /// How many.
-    pub count: Count,
-}
+use super::abi::{self, FlowEntry};
+use crate::kernel::{Count, ReasonCount};
 
 impl Datapath {
     /// What was counted under a rule counter's number; `None` if there is no such counter.
     pub fn hits(&self, counter: u32) -> io::Result<Option<Count>> {
         let value = self.maps().hits.get(&counter.to_ne_bytes())?;
-        Ok(value.map(|bytes| Count::sum(&bytes)))
+        Ok(value.map(|bytes| abi::count_sum(&bytes)))
     }
 
     /// Everything that a slot's packets were counted under; what never occurred is left out.
@@ -35,12 +23,13 @@ impl Datapath {
         for direction in [Direction::Egress, Direction::Ingress] {
             let row = slot as usize * 2 + abi::direction_number(direction);
             for (number, reason) in Reason::ALL.into_iter().enumerate() {
-                for accepted in [false, true] {
+                for policy in [Policy::Drop, Policy::Accept] {
+                    let accepted = policy == Policy::Accept;
                     let index = row * abi::REASON_STRIDE + number * 2 + usize::from(accepted);
                     let value = self.maps().reasons.get(&(index as u32).to_ne_bytes())?;
-                    let count = value.map(|bytes| Count::sum(&bytes)).unwrap_or_default();
+                    let count = value.map(|bytes| abi::count_sum(&bytes)).unwrap_or_default();
                     if count.packets > 0 {
-                        found.push(ReasonCount { direction, reason, accepted, count });
+                        found.push(ReasonCount { direction, policy, reason, count });
                     }
                 }
             }

@@ -87,9 +87,7 @@ pub(super) fn attached(directory: &Path) -> io::Result<Vec<u32>> {
     devices.sort_unstable();
     devices.dedup();
     devices.retain(|device| {
-        HOOKS
-            .iter()
-            .all(|(_, name, hook)| is_alive(&pin(directory, *device, name), *device, *hook))
+        HOOKS.iter().all(|(_, name, hook)| is_alive(&pin(directory, *device, name), *device, *hook))
     });
     Ok(devices)
 }

@@ -15,13 +15,13 @@ mod call;
 mod counters;
 mod datapath;
 mod events;
+mod kernel;
 mod links;
 mod object;
 mod probe;
 mod words;
 
-pub use abi::{Count, Event, EventKind, FlowEntry, FlowKey};
-pub use counters::ReasonCount;
+pub use abi::{Event, EventKind, FlowEntry, FlowKey};
 pub use datapath::{Datapath, Instance, TestVerdict};
 pub use events::Events;
 pub use probe::{Missing, probe};

@@ -15,15 +15,22 @@ use super::Sizes;
 use super::abi::{REASON_STRIDE, SLOT_WORDS};
 
 /// The kernel program, compiled by `datapath/build.sh`.
-static OBJECT: &[u8] = include_bytes_aligned!(concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../../datapath/portcullis.bpf.o"
-));
+static OBJECT: &[u8] =
+    include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../datapath/portcullis.bpf.o"));
 
 /// Maps that are shared between the program and the user side.
 pub(super) const MAPS: [&str; 11] = [
-    "pool", "config", "slots", "devices", "members", "flows", "places", "fragments", "hits",
-    "reasons", "events",
+    "pool",
+    "config",
+    "slots",
+    "devices",
+    "members",
+    "flows",
+    "places",
+    "fragments",
+    "hits",
+    "reasons",
+    "events",
 ];
 /// The programs.
 pub(super) const PROGRAMS: [&str; 3] = ["pc_egress", "pc_ingress", "pc_sweep"];

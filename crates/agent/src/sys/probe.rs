@@ -79,11 +79,7 @@ pub fn probe() -> Result<(), Vec<Missing>> {
     // SAFETY: takes and gives nothing but a number.
     let user = unsafe { libc::geteuid() };
     if user != 0 {
-        found.push(missing(
-            "root",
-            format!("running as user {user}"),
-            "run it as root",
-        ));
+        found.push(missing("root", format!("running as user {user}"), "run it as root"));
     }
     let (major, minor) = release();
     if (major, minor) < (6, 6) {

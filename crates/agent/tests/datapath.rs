@@ -1,0 +1,146 @@
+//! The program in the kernel: loaded, attached, pinned, opened again. Needs root and a kernel that takes it.
+use std::collections::BTreeMap;
+
+use portcullis_agent::sys::{self, Datapath, Instance, Sizes};
+use portcullis_core::rule::Direction;
+use portcullis_core::verdict::Reason;
+use portcullis_testkit::{capability, netns};
+
+/// The verifier's work on either program is bounded by the kernel at 1,000,000 instructions; ours must stay far from it.
+const VERIFIED_INSTRUCTIONS_MAX: u32 = 100_000;
+
+fn can_load() -> Result<(), String> {
+    sys::probe()
+        .map_err(|missing| missing.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+}
+
+fn small() -> Sizes {
+    Sizes {
+        pool_words: 1 << 12,
+        slots: 8,
+        members: 64,
+        flows: 64,
+        fragments: 64,
+        counters: 64,
+        event_bytes: 1 << 16,
+    }
+}
+
+/// An instance of this test's own that leaves nothing behind.
+struct Own(Instance);
+
+impl Own {
+    fn new(name: &str) -> Self {
+        Self(Instance::new(&format!("test-{}-{name}", std::process::id())).unwrap())
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.detach_all() {
+            eprintln!("{}: {error}", self.0.directory().display());
+        }
+    }
+}
+
+#[test]
+fn the_verifier_has_little_work() {
+    if !capability::need("kernel program", can_load) {
+        return;
+    }
+    let datapath = Datapath::private(&small()).unwrap();
+    for direction in [Direction::Egress, Direction::Ingress] {
+        let verified = datapath.verified_instructions(direction).unwrap();
+        println!("{direction:?}: {verified} instructions verified");
+        assert!((1..=VERIFIED_INSTRUCTIONS_MAX).contains(&verified), "{verified}");
+    }
+}
+
+#[test]
+fn words_and_members_are_read_back() {
+    if !capability::need("kernel program", can_load) {
+        return;
+    }
+    let datapath = Datapath::private(&small()).unwrap();
+    datapath.write_pool(5, &[1, 2, 3]).unwrap();
+    assert_eq!(datapath.read_pool(5, 3), [1, 2, 3]);
+    assert_eq!(datapath.read_pool(4094, 9), [0, 0]);
+    assert!(datapath.write_pool(4095, &[1, 2]).is_err());
+    datapath.set_slot_word(7, 9 << 32 | 5).unwrap();
+    assert_eq!((datapath.slot_word(7), datapath.slot_word(6)), (9 << 32 | 5, 0));
+    assert!(datapath.set_slot_word(8, 1).is_err());
+    let key = |text: &str| portcullis_compile::members::MemberKey {
+        vpc: 3,
+        prefix: text.parse::<portcullis_core::net::Cidr>().unwrap().prefix(),
+    };
+    let keys = [key("10.0.0.1"), key("10.0.1.0/28"), key("2001:db8::/80")];
+    for (at, key) in keys.iter().enumerate() {
+        datapath.put_member(key, at as u32 + 1).unwrap();
+    }
+    assert_eq!(
+        datapath.members().unwrap(),
+        BTreeMap::from([(keys[0], 1), (keys[1], 2), (keys[2], 3)])
+    );
+    datapath.remove_member(&keys[1]).unwrap();
+    datapath.remove_member(&keys[1]).unwrap();
+    assert_eq!(datapath.member(&keys[1]).unwrap(), None);
+    assert_eq!(datapath.members().unwrap().len(), 2);
+    datapath.barrier().unwrap();
+}
+
+#[test]
+fn what_leads_nowhere_passes_nothing() {
+    if !capability::need("kernel program", can_load) {
+        return;
+    }
+    let datapath = Datapath::private(&small()).unwrap();
+    let arp = [&[0xff; 12][..], &[8, 6], &[0; 28]].concat();
+    for direction in [Direction::Egress, Direction::Ingress] {
+        let verdict = datapath.test(direction, &arp).unwrap();
+        assert_eq!((verdict.accepted, verdict.reason), (false, Reason::Closed));
+        datapath.lead_tests_to(2).unwrap();
+        let verdict = datapath.test(direction, &arp).unwrap();
+        assert_eq!((verdict.accepted, verdict.reason), (false, Reason::Closed));
+    }
+    let counts = datapath.reasons(2).unwrap();
+    assert_eq!(counts.iter().map(|c| c.count.packets).sum::<u64>(), 3);
+}
+
+#[test]
+fn an_instance_outlives_its_agent() {
+    let can_run = || can_load().and_then(|()| netns::available());
+    if !capability::need("attached program", can_run) {
+        return;
+    }
+    let own = Own::new("outlives");
+    let namespace = netns::Namespace::new().unwrap();
+    namespace.ip("link add one type veth peer name two\nlink set one up\nlink set two up").unwrap();
+    namespace
+        .enter(|| {
+            let device = nix::net::if_::if_nametoindex("one").unwrap();
+            let datapath = Datapath::open(&own.0, &small()).unwrap();
+            assert_eq!(datapath.attached().unwrap(), BTreeMap::new());
+            datapath.set_slot_word(3, 4 << 32).unwrap();
+            datapath.write_pool(100, &[77]).unwrap();
+            datapath.attach(device, 3).unwrap();
+            datapath.attach(device, 3).unwrap();
+            assert_eq!(datapath.attached().unwrap(), BTreeMap::from([(device, 3)]));
+            drop(datapath);
+            // The sizes of what is pinned stay.
+            let datapath = Datapath::open(&own.0, &Sizes::default()).unwrap();
+            assert_eq!(datapath.slot_count(), 8);
+            assert_eq!(datapath.attached().unwrap(), BTreeMap::from([(device, 3)]));
+            assert_eq!((datapath.slot_word(3), datapath.read_pool(100, 1)), (4 << 32, vec![77]));
+            datapath.detach(device).unwrap();
+            datapath.detach(device).unwrap();
+            assert_eq!(datapath.attached().unwrap(), BTreeMap::new());
+            datapath.attach(device, 2).unwrap();
+        })
+        .unwrap();
+    namespace.ip("link del one").unwrap();
+    let datapath = Datapath::open(&own.0, &small()).unwrap();
+    assert_eq!(datapath.attached().unwrap(), BTreeMap::new());
+    assert_eq!(own.0.detach_all().unwrap(), 1);
+    assert!(!own.0.exists());
+    assert_eq!(own.0.detach_all().unwrap(), 0);
+}
