@@ -1,0 +1,81 @@
+//! What a host should enforce follows from the state alone.
+use portcullis_core::host::{IdleTimes, PolicyError, desired};
+use portcullis_core::limits::FLOWS_PER_INTERFACE_DEFAULT;
+use portcullis_core::records::{Change, RecordKey};
+
+use super::harness::Harness;
+use super::language::run;
+
+#[test]
+fn bound_interfaces_and_the_members_they_refer_to() {
+    let mut harness = Harness::new();
+    run(
+        &mut harness,
+        "
+        vpc v cidr=10.0.0.0/16
+        vswitch s vpc=v cidr=10.0.0.0/24
+        group g vpc=v
+        group h vpc=v
+        group k vpc=v
+        policy g drop
+        egress g peer=h
+        eni a vswitch=s groups=g
+        eni b vswitch=s groups=h,k secondary=10.0.0.9
+        eni c vswitch=s groups=k
+        bind a veth0
+        modify-eni a udp=60
+        ",
+    );
+    let id = |name: &str| harness.ids[name].clone();
+    let now = desired(&harness.state, 17);
+    assert_eq!(now.revision, 17);
+    let [bound] = &now.interfaces[..] else { panic!("{now:?}") };
+    assert_eq!((bound.interface.to_string(), bound.device.as_str()), (id("a"), "veth0"));
+    assert_eq!(bound.flows_max, FLOWS_PER_INTERFACE_DEFAULT);
+    let times = IdleTimes {
+        tcp_established_s: 910,
+        tcp_unanswered_s: 30,
+        tcp_closed_s: 3,
+        udp_s: 60,
+        other_s: 30,
+    };
+    assert_eq!(bound.idle_times, times);
+    assert_eq!(bound.policy.as_ref().unwrap().egress.len(), 1);
+    let members: Vec<_> = now
+        .members
+        .iter()
+        .flat_map(|(vpc, members)| members.iter().map(move |member| (vpc, member)))
+        .map(|(vpc, (prefix, groups))| format!("{vpc} {prefix} {groups:?}"))
+        .collect();
+    // Neither k, which nothing refers to, nor g, whose members are apart.
+    let (vpc, h) = (id("v"), id("h"));
+    let expected = ["10.0.0.2/32", "10.0.0.9/32"].map(|prefix| format!("{vpc} {prefix} [{h}]"));
+    assert_eq!(members, expected);
+
+    run(&mut harness, "policy g accept");
+    let now = desired(&harness.state, 18);
+    assert_eq!(now.members.values().map(|members| members.len()).sum::<usize>(), 3);
+
+    run(&mut harness, "unbind a => ok -1");
+    let now = desired(&harness.state, 19);
+    assert!(now.interfaces.is_empty() && now.members.is_empty());
+}
+
+#[test]
+fn an_interface_that_is_gone_has_no_policy_and_opens_nothing() {
+    let mut harness = Harness::new();
+    run(
+        &mut harness,
+        "
+        vpc v cidr=10.0.0.0/16
+        vswitch s vpc=v cidr=10.0.0.0/24
+        group g vpc=v
+        eni a vswitch=s groups=g
+        bind a veth0
+        ",
+    );
+    let group = harness.ids["g"].parse().unwrap();
+    harness.state.absorb(Change::Delete(RecordKey::Group(group)));
+    let now = desired(&harness.state, 1);
+    assert_eq!(now.interfaces[0].policy, Err(PolicyError::Dangling));
+}

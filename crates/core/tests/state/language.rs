@@ -1,0 +1,370 @@
+//! The tiny language of the scripts: `verb name key=value… => answer`, one command a line.
+//!
+//! A name stands for an id wherever it occurs; a word that is no name stands for itself. Options of every line: `token=`,
+//! `digest=`, `dry`, `region=`, `as=` and `later=` (milliseconds that pass before).
+use std::collections::BTreeMap;
+
+use portcullis_core::command::*;
+use portcullis_core::ids::AccountId;
+use portcullis_core::records::NicType;
+use portcullis_core::rule::Direction;
+use portcullis_core::text::{Tag, TagFilter, Tags};
+use portcullis_core::world::{GroupType, InnerAccess};
+
+use super::harness::{Harness, OTHER};
+use super::show;
+
+/// Runs a script and compares every answer.
+pub(crate) fn check(script: &str) {
+    let mut harness = Harness::new();
+    run(&mut harness, script);
+}
+
+/// Runs a script in a state that is there already.
+pub(crate) fn run(harness: &mut Harness, script: &str) {
+    for line in script.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')) {
+        let (input, expected) = line.split_once("=>").unwrap_or((line, "ok +1"));
+        let answer = execute(harness, input.trim());
+        assert_eq!(answer, expected.trim(), "\nat `{line}`");
+    }
+}
+
+/// The words of a line: what is given by place, and what by name.
+pub(crate) struct Words {
+    places: Vec<String>,
+    options: BTreeMap<String, String>,
+}
+
+impl Words {
+    fn new(harness: &Harness, text: &str) -> Self {
+        let resolve = |word: &str| {
+            let parts = word
+                .split(',')
+                .map(|part| harness.ids.get(part).cloned().unwrap_or_else(|| part.to_string()));
+            parts.collect::<Vec<_>>().join(",")
+        };
+        let mut words = Self { places: Vec::new(), options: BTreeMap::new() };
+        for word in text.split_whitespace() {
+            match word.split_once('=') {
+                Some((key, value)) => {
+                    words.options.insert(key.into(), resolve(value));
+                }
+                None => words.places.push(word.into()),
+            }
+        }
+        words
+    }
+
+    fn flag(&self, name: &str) -> bool {
+        self.places.iter().any(|word| word == name)
+    }
+
+    fn place<T: std::str::FromStr>(&self, harness: &Harness, index: usize) -> T
+    where
+        T::Err: std::fmt::Debug,
+    {
+        let word = &self.places[index];
+        harness.ids.get(word).unwrap_or(word).parse().unwrap()
+    }
+
+    fn get<T: std::str::FromStr>(&self, name: &str) -> Option<T>
+    where
+        T::Err: std::fmt::Debug,
+    {
+        self.options.get(name).map(|value| value.parse().unwrap())
+    }
+
+    fn list<T: std::str::FromStr>(&self, name: &str) -> Vec<T>
+    where
+        T::Err: std::fmt::Debug,
+    {
+        let value = self.options.get(name).filter(|value| !value.is_empty());
+        value.into_iter().flat_map(|v| v.split(',')).map(|part| part.parse().unwrap()).collect()
+    }
+
+    fn tags(&self) -> Tags {
+        let tag = |text: String| {
+            let (key, value) = text.split_once(':').unwrap();
+            Tag { key: key.parse().unwrap(), value: value.parse().unwrap() }
+        };
+        Tags::new(self.list("tags").into_iter().map(tag).collect()).unwrap()
+    }
+
+    fn tag_filters(&self) -> Vec<TagFilter> {
+        let filter = |text: String| {
+            let (key, value) = text.split_once(':').unwrap_or((&text, ""));
+            let value = (!value.is_empty()).then(|| value.parse().unwrap());
+            TagFilter { key: key.parse().unwrap(), value }
+        };
+        self.list("tags").into_iter().map(filter).collect()
+    }
+
+    fn paging(&self) -> Paging {
+        match (self.get("page"), self.get("size"), self.get("max")) {
+            (_, _, Some(max_results)) => Paging::Token { after: self.get("after"), max_results },
+            (page, size, None) if page.is_some() || size.is_some() => {
+                Paging::Number { page: page.unwrap_or(1), size: size.unwrap_or(10) }
+            }
+            _ => Paging::All,
+        }
+    }
+}
+
+fn execute(harness: &mut Harness, input: &str) -> String {
+    let (verb, rest) = input.split_once(' ').unwrap_or((input, ""));
+    let words = Words::new(harness, rest.split(" | ").next().unwrap());
+    let mut sender = harness.sender();
+    if let Some(region) = words.options.get("region") {
+        sender.region = (region != "none").then(|| region.parse().unwrap());
+    }
+    if words.options.get("as").is_some_and(|name| name == "other") {
+        sender.caller = OTHER;
+    }
+    sender.dry_run = words.flag("dry");
+    sender.idempotency = words.get("token").map(|token| {
+        let digest = [words.get("digest").unwrap_or(0u8); 32];
+        Idempotency { token, digest }
+    });
+    harness.now_ms += words.get("later").unwrap_or(0);
+    let command = match command(harness, verb, &words, rest) {
+        Ok(command) => command,
+        Err(error) => return show::error(harness, &error),
+    };
+    match harness.send(&sender, &command) {
+        Ok(decision) => {
+            if let Outcome::Written(written) = &decision.outcome
+                && let Some(id) = show::made(written)
+                && let Some(name) = words.places.first()
+            {
+                harness.ids.insert(name.clone(), id.clone());
+                harness.names.insert(id, name.clone());
+            }
+            show::decision(harness, &decision)
+        }
+        Err(error) => show::error(harness, &error),
+    }
+}
+
+type Made = Result<Command, portcullis_core::error::ApiError>;
+
+fn command(harness: &Harness, verb: &str, words: &Words, rest: &str) -> Made {
+    Ok(match verb {
+        "regions" => Command::DescribeRegions,
+        "vpc" => Command::CreateVpc(CreateVpc {
+            cidr: words.get("cidr"),
+            ipv6: match words.options.get("ipv6").map(String::as_str) {
+                None => VpcIpv6::Disabled,
+                Some("any") => VpcIpv6::Assigned,
+                Some(cidr) => VpcIpv6::Given(cidr.parse().unwrap()),
+            },
+            name: words.get("name"),
+            user_cidrs: words.list("user-cidrs"),
+            tags: words.tags(),
+            ..CreateVpc::default()
+        }),
+        "delete-vpc" => Command::DeleteVpc { vpc: words.place(harness, 0) },
+        "vpcs" => Command::DescribeVpcs(DescribeVpcs {
+            vpcs: words.list("ids"),
+            name: words.get("name"),
+            is_default: words.get("default"),
+            resource_group: words.get("resource-group"),
+            tags: words.tag_filters(),
+            paging: words.paging(),
+        }),
+        "vswitch" => Command::CreateVSwitch(CreateVSwitch {
+            vpc: words.get("vpc").unwrap(),
+            zone: words.get("zone").unwrap_or("cn-hangzhou-b".parse().unwrap()),
+            cidr: words.get("cidr").unwrap(),
+            ipv6_index: words.get("ipv6"),
+            name: words.get("name"),
+            description: None,
+            tags: words.tags(),
+        }),
+        "delete-vswitch" => Command::DeleteVSwitch { vswitch: words.place(harness, 0) },
+        "vswitches" => Command::DescribeVSwitches(DescribeVSwitches {
+            vpc: words.get("vpc"),
+            vswitches: words.list("ids"),
+            zone: words.get("zone"),
+            name: words.get("name"),
+            is_default: words.get("default"),
+            tags: words.tag_filters(),
+            paging: words.paging(),
+        }),
+        "bind" => Command::BindInterface {
+            interface: words.place(harness, 0),
+            device: words.place(harness, 1),
+        },
+        "unbind" => Command::UnbindInterface { interface: words.place(harness, 0) },
+        "bindings" => Command::DescribeBindings,
+        "eni" | "modify-eni" | "delete-eni" | "enis" => interface_command(harness, verb, words),
+        _ => group_command(harness, verb, words, rest)?,
+    })
+}
+
+fn interface_command(harness: &Harness, verb: &str, words: &Words) -> Command {
+    match verb {
+        "eni" => Command::CreateNetworkInterface(CreateNetworkInterface {
+            vswitch: words.get("vswitch").unwrap(),
+            groups: words.list("groups"),
+            primary: words.get("primary"),
+            secondary: words.list("secondary"),
+            secondary_count: words.get("more").unwrap_or(0),
+            ipv6: words.list("ipv6"),
+            ipv6_count: words.get("more-ipv6").unwrap_or(0),
+            mac: words.get("mac"),
+            name: words.get("name"),
+            description: words.get("description"),
+            source_dest_check: words.get("check"),
+            delete_on_release: None,
+            connection_tracking: None,
+            resource_group: None,
+            tags: words.tags(),
+        }),
+        "modify-eni" => Command::ModifyNetworkInterfaceAttribute(ModifyNetworkInterfaceAttribute {
+            interface: words.place(harness, 0),
+            groups: words.options.get("groups").map(|_| words.list("groups")),
+            name: words.get("name"),
+            description: match words.options.get("description").map(String::as_str) {
+                None => Edit::Keep,
+                Some("") => Edit::Clear,
+                Some(text) => Edit::Set(text.parse().unwrap()),
+            },
+            source_dest_check: words.get("check"),
+            delete_on_release: words.get("delete-on-release"),
+            tcp_established_s: words.get("tcp"),
+            tcp_closed_s: words.get("closed"),
+            udp_s: words.get("udp"),
+        }),
+        "delete-eni" => Command::DeleteNetworkInterface { interface: words.place(harness, 0) },
+        "enis" => Command::DescribeNetworkInterfaces(DescribeNetworkInterfaces {
+            interfaces: words.list("ids"),
+            group: words.get("group"),
+            vswitch: words.get("vswitch"),
+            vpc: words.get("vpc"),
+            primary: words.get("primary"),
+            private_addresses: words.list("address"),
+            ipv6_addresses: words.list("ipv6"),
+            name: words.get("name"),
+            status: words.options.get("status").map(|status| match status.as_str() {
+                "Available" => Some(InterfaceStatus::Available),
+                "InUse" => Some(InterfaceStatus::InUse),
+                _ => None,
+            }),
+            secondary_type: words.get("secondary"),
+            of_instance: words.flag("instance"),
+            resource_group: None,
+            tags: words.tag_filters(),
+            paging: words.paging(),
+        }),
+        _ => panic!("no such verb: {verb}"),
+    }
+}
+
+fn group_type(words: &Words) -> Option<GroupType> {
+    match words.options.get("type").map(String::as_str) {
+        Some("enterprise") => Some(GroupType::Enterprise),
+        Some(_) => Some(GroupType::Basic),
+        None => None,
+    }
+}
+
+fn group_command(harness: &Harness, verb: &str, words: &Words, rest: &str) -> Made {
+    Ok(match verb {
+        "group" => Command::CreateSecurityGroup(CreateSecurityGroup {
+            vpc: words.get("vpc"),
+            group_type: group_type(words).unwrap_or(GroupType::Basic),
+            name: words.get("name"),
+            description: words.get("description"),
+            resource_group: words.get("resource-group"),
+            tags: words.tags(),
+        }),
+        "delete-group" => Command::DeleteSecurityGroup { group: words.place(harness, 0) },
+        "groups" => Command::DescribeSecurityGroups(DescribeSecurityGroups {
+            groups: words.options.get("ids").map(|_| words.list("ids")),
+            vpc: words.get("vpc"),
+            name: words.get("name"),
+            group_type: group_type(words),
+            in_vpc: words.get("in-vpc"),
+            resource_group: words.get("resource-group"),
+            tags: words.tag_filters(),
+            paging: words.paging(),
+        }),
+        "rules" => Command::DescribeSecurityGroupAttribute(DescribeSecurityGroupAttribute {
+            group: words.place(harness, 0),
+            direction: words.get("direction"),
+            nic_type: nic_type(words),
+            paging: words.paging(),
+        }),
+        "policy" => Command::ModifySecurityGroupPolicy {
+            group: words.place(harness, 0),
+            inner_access: match words.places[1].as_str() {
+                "accept" => InnerAccess::Accept,
+                "drop" => InnerAccess::Drop,
+                other => panic!("{other}"),
+            },
+        },
+        "egress" | "ingress" => {
+            let direction = verb.parse().unwrap();
+            let rules = rules(harness, direction, rest)?;
+            Command::Authorize(Authorize { group: words.place(harness, 0), direction, rules })
+        }
+        "revoke-egress" | "revoke-ingress" => {
+            let direction = verb.trim_start_matches("revoke-").parse().unwrap();
+            let rules = match words.options.get("rules") {
+                Some(_) => RevokedRules::Ids(words.list("rules")),
+                None => RevokedRules::Content(rules(harness, direction, rest)?),
+            };
+            Command::Revoke(Revoke { group: words.place(harness, 0), direction, rules })
+        }
+        _ => panic!("no such verb: {verb}"),
+    })
+}
+
+fn nic_type(words: &Words) -> Option<NicType> {
+    match words.options.get("nic").map(String::as_str) {
+        Some("internet") => Some(NicType::Internet),
+        Some("intranet") => Some(NicType::Intranet),
+        _ => None,
+    }
+}
+
+/// Rules are set apart by ` | `; `proto` is TCP and `ports` 80/80 unless said otherwise.
+fn rules(
+    harness: &Harness,
+    direction: Direction,
+    rest: &str,
+) -> Result<Vec<RuleSpec>, portcullis_core::error::ApiError> {
+    let rule = |text: &str| {
+        let words = Words::new(harness, text);
+        let protocol = words.get("proto").unwrap_or("TCP".parse().unwrap());
+        let ports = match words.options.get("ports").map(String::as_str) {
+            None => Some("80/80".parse().unwrap()),
+            Some("none") => None,
+            Some(ports) => Some(ports.parse().unwrap()),
+        };
+        RuleSpec::new(
+            direction,
+            RuleFields {
+                ports,
+                port_range_list: words.get("port-list"),
+                source_ports: words.get("source-ports"),
+                source_cidr: words.get("source"),
+                ipv6_source_cidr: words.get("source6"),
+                dest_cidr: words.get("dest"),
+                ipv6_dest_cidr: words.get("dest6"),
+                peer_group: words.get("peer"),
+                peer_owner_id: words.get::<u64>("owner").map(AccountId),
+                peer_owner_account: words.get("account"),
+                peer_prefix_list: words.get("list"),
+                policy: words.get("policy"),
+                priority: words
+                    .get::<u8>("priority")
+                    .map(|p| portcullis_core::rule::Priority::new(p).unwrap()),
+                nic_type: nic_type(&words),
+                description: words.get("description"),
+                ..RuleFields::of_protocol(protocol)
+            },
+        )
+    };
+    rest.split(" | ").map(rule).collect()
+}

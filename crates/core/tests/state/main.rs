@@ -1,0 +1,14 @@
+//! The state machine from outside: scripts in a tiny language, and random commands against a model a child could read.
+// Nothing here ships; a test may stop at the first surprise.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod groups;
+mod harness;
+mod hosts;
+mod language;
+mod model;
+mod networks;
+mod rules;
+mod scale;
+mod show;
+mod tokens;

@@ -1,0 +1,149 @@
+//! Answers as text in which ids have their names, so that scripts can say what they expect.
+use portcullis_core::command::{Outcome, Page, Written};
+use portcullis_core::error::{ApiError, ErrorClass};
+use portcullis_core::records::{Change, RuleRecord};
+use portcullis_core::rule::{Peer, PortMatch};
+use portcullis_core::state::Decision;
+
+use super::harness::Harness;
+
+/// The id that a write made.
+pub(crate) fn made(written: &Written) -> Option<String> {
+    match written {
+        Written::Done => None,
+        Written::Vpc { vpc, .. } => Some(vpc.to_string()),
+        Written::VSwitch { vswitch } => Some(vswitch.to_string()),
+        Written::SecurityGroup { group } => Some(group.to_string()),
+        Written::NetworkInterface(interface) => Some(interface.id.to_string()),
+        Written::Account { account } => Some(account.to_string()),
+    }
+}
+
+/// `403 Code Place`.
+pub(crate) fn error(_: &Harness, error: &ApiError) -> String {
+    let status = match error.class {
+        ErrorClass::Invalid => 400,
+        ErrorClass::Forbidden => 403,
+        ErrorClass::NotFound => 404,
+        ErrorClass::Conflict => 409,
+        ErrorClass::Internal => 500,
+        ErrorClass::Unavailable => 503,
+    };
+    assert!(!error.message.is_empty() && error.message.ends_with(['.', '?']), "{error:?}");
+    format!("{status} {} {}", error.code, error.place).trim().to_string()
+}
+
+/// `ok +puts -deletes`, or the rows.
+pub(crate) fn decision(harness: &Harness, decision: &Decision) -> String {
+    match &decision.outcome {
+        Outcome::Written(_) => {
+            let puts = decision.changes.iter().filter(|c| matches!(c, Change::Put(_))).count();
+            let deletes = decision.changes.len() - puts;
+            let mut text = String::from("ok");
+            if puts > 0 {
+                text += &format!(" +{puts}");
+            }
+            if deletes > 0 {
+                text += &format!(" -{deletes}");
+            }
+            text
+        }
+        outcome => read(harness, outcome),
+    }
+}
+
+fn name(harness: &Harness, id: impl ToString) -> String {
+    let id = id.to_string();
+    harness.names.get(&id).cloned().unwrap_or(id)
+}
+
+fn names<T: ToString>(harness: &Harness, ids: &[T]) -> String {
+    ids.iter().map(|id| name(harness, id.to_string())).collect::<Vec<_>>().join(",")
+}
+
+fn page<T>(page: &Page<T>, row: impl Fn(&T) -> String) -> String {
+    // Ids are random, so the order of the rows is; what it must be is tested where it matters.
+    let mut rows: Vec<String> = page.rows.iter().map(row).collect();
+    rows.sort();
+    let rows = rows.join("; ");
+    let more = if page.next.is_some() { " more" } else { "" };
+    format!("{} [{rows}]{more}", page.total)
+}
+
+fn read(harness: &Harness, outcome: &Outcome) -> String {
+    let named = |id: &dyn ToString| name(harness, id.to_string());
+    match outcome {
+        Outcome::Written(_) => unreachable!("a write is not read"),
+        Outcome::Regions(regions) => {
+            regions.iter().map(|region| region.id.to_string()).collect::<Vec<_>>().join(" ")
+        }
+        Outcome::Vpcs(rows) => page(rows, |row| {
+            let ipv6 = row.vpc.ipv6_cidr.map_or(String::new(), |prefix| format!(" {prefix}"));
+            let vpc = named(&row.vpc.id);
+            format!("{vpc} {}{ipv6} {}", row.vpc.cidr, names(harness, &row.vswitches))
+                .trim()
+                .to_string()
+        }),
+        Outcome::VSwitches(rows) => page(rows, |row| {
+            let vswitch = &row.vswitch;
+            let ipv6 = vswitch.ipv6_cidr.map_or(String::new(), |prefix| format!(" {prefix}"));
+            let free = row.available_addresses;
+            format!("{} {}{ipv6} free={free}", named(&vswitch.id), vswitch.cidr)
+        }),
+        Outcome::SecurityGroups(rows) => page(rows, |row| {
+            let counts =
+                [row.address_count, row.available_amount, row.rule_count, row.group_rule_count];
+            format!("{} {counts:?}", named(&row.group.id))
+        }),
+        Outcome::SecurityGroupAttribute(group) => {
+            page(&group.rules, |row| rule(harness, &row.record))
+        }
+        Outcome::NetworkInterfaces(rows) => page(rows, |row| {
+            let interface = &row.interface;
+            let addresses: Vec<_> = interface.addresses().map(|a| a.to_string()).collect();
+            format!(
+                "{} {} {} {}",
+                named(&interface.id),
+                addresses.join(","),
+                names(harness, &interface.groups),
+                row.status.name()
+            )
+        }),
+        Outcome::Bindings(bindings) => {
+            let row = |b: &portcullis_core::records::Binding| {
+                format!("{} {}", named(&b.interface), b.device)
+            };
+            bindings.iter().map(row).collect::<Vec<_>>().join("; ")
+        }
+    }
+}
+
+fn rule(harness: &Harness, record: &RuleRecord) -> String {
+    let rule = &record.rule;
+    let ports = match &rule.ports {
+        PortMatch::Ports(ports) => ports.to_string(),
+        PortMatch::List(list) => list.to_string(),
+    };
+    let peer = match &rule.peer {
+        Peer::Cidr(cidr) => cidr.to_string(),
+        Peer::Group(group) => name(harness, group),
+        Peer::PrefixList(list) => list.to_string(),
+    };
+    let local = rule.local.map_or(String::new(), |cidr| format!(" local={cidr}"));
+    let source = match rule.source_ports {
+        portcullis_core::net::Ports::Any => String::new(),
+        ports => format!(" from={ports}"),
+    };
+    let text = record.description.as_ref().map_or(String::new(), |d| format!(" `{d}`"));
+    let owner = record.peer_owner.as_ref().map_or(String::new(), |owner| {
+        format!(" of={}/{}", owner.account, owner.text.as_deref().unwrap_or(""))
+    });
+    format!(
+        "{} {} {ports} {peer} {} {} {}{local}{source}{owner}{text}",
+        rule.direction.name(),
+        rule.protocol,
+        rule.policy.name(),
+        rule.priority,
+        record.nic_type.name()
+    )
+}
