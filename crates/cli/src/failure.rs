@@ -1,46 +1,100 @@
-//! How a command ends when it does not succeed: what happened, what to do next, an exit status.
+//! A failure as the terminal shows it, and the exit status it means.
 //!
-//! It knows no command; each brings its own words.
-
+//! What failed says so itself with code, message, help and place; nothing is decided here.
 use std::process::ExitCode;
 
-/// A command that did not succeed.
-#[derive(Debug)]
+use portcullis_core::verdict::JudgeError;
+use portcullis_wire::world::InputError;
+
+use crate::configuration::ConfigurationError;
+
+/// Exit status of what was given wrong.
+pub(crate) const STATUS_BAD_INPUT: u8 = 2;
+/// Exit status of what could not be done.
+pub(crate) const STATUS_FAILED: u8 = 1;
+
+/// Why a subcommand ends badly.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
-    /// 2 when the input is to blame, 1 otherwise.
-    status: u8,
-    message: String,
-    help: String,
+    /// Exit status of the program.
+    pub(crate) status: u8,
+    /// Stable name of the failure.
+    pub(crate) code: &'static str,
+    /// What happened.
+    pub(crate) message: String,
+    /// What to do next.
+    pub(crate) help: String,
+    /// Where; empty if nowhere in particular.
+    pub(crate) place: String,
 }
 
 impl Failure {
-    /// Something did not work.
-    pub(crate) fn new(message: impl Into<String>, help: impl Into<String>) -> Failure {
-        Failure { status: 1, message: message.into(), help: help.into() }
+    /// Writes the failure to standard error.
+    pub(crate) fn report(&self) -> ExitCode {
+        let Self { status, code, message, help, place } = self;
+        eprintln!("error[{code}]: {message}");
+        if !place.is_empty() {
+            eprintln!("  at {place}");
+        }
+        if !help.is_empty() {
+            eprintln!("  help: {help}");
+        }
+        ExitCode::from(*status)
     }
 
-    /// What was given cannot be used.
-    pub(crate) fn bad_input(message: impl Into<String>, help: impl Into<String>) -> Failure {
-        Failure { status: 2, message: message.into(), help: help.into() }
+    /// Something did not work.
+    pub(crate) fn new(
+        code: &'static str,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
+        let (message, help) = (message.into(), help.into());
+        Self { status: STATUS_FAILED, code, message, help, place: String::new() }
     }
 
     /// Something did not work, for the reasons that `error` and its sources name.
-    pub(crate) fn because(error: &dyn std::error::Error, help: impl Into<String>) -> Failure {
+    pub(crate) fn because(
+        code: &'static str,
+        error: &dyn std::error::Error,
+        help: impl Into<String>,
+    ) -> Self {
         let mut message = error.to_string();
         let mut source = error.source();
         while let Some(cause) = source {
             message = format!("{message}: {cause}");
             source = cause.source();
         }
-        Failure::new(message, help)
+        Self::new(code, message, help)
     }
 
-    /// Says it on the standard error and gives the exit status.
-    pub(crate) fn report(self) -> ExitCode {
-        eprintln!("error: {}", self.message);
-        if !self.help.is_empty() {
-            eprintln!("help: {}", self.help);
+    /// An error in an input, which has a name.
+    pub(crate) fn in_input(input: &str, error: InputError) -> Self {
+        let InputError { code, message, help, place } = error;
+        let place = format!("{input}: {place}");
+        Self { status: STATUS_BAD_INPUT, code, message, help, place }
+    }
+
+    /// A configuration that cannot be used.
+    pub(crate) fn of_configuration(error: ConfigurationError) -> Self {
+        let ConfigurationError { place, message, help } = error;
+        let (code, help) = ("BadConfiguration", help.into());
+        Self { status: STATUS_BAD_INPUT, code, message, help, place }
+    }
+
+    /// A judge that could not judge.
+    pub(crate) fn of_judge(status: u8, error: JudgeError) -> Self {
+        let JudgeError { code, message, help, place } = error;
+        Self { status, code, message, help: help.into(), place }
+    }
+
+    /// A file that could not be read or written.
+    pub(crate) fn of_file(status: u8, path: &str, error: &std::io::Error) -> Self {
+        Self {
+            status,
+            code: "FileFailed",
+            message: error.to_string(),
+            help: "check that the file is there and may be used".into(),
+            place: path.into(),
         }
-        ExitCode::from(self.status)
     }
 }

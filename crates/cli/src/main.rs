@@ -1,25 +1,44 @@
-//! The one binary, `portcullis`: arguments in, one command run, an exit status out.
+//! The one binary: its subcommands and their exit status.
 //!
-//! What a command does stands in [`commands`], one file each; nothing is decided here.
-
+//! Each subcommand is a file of [`commands`]; what it decides, it asks the other crates.
 mod commands;
 mod configuration;
 mod failure;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 /// Security groups for your own machines.
 #[derive(Debug, Parser)]
-#[command(name = "portcullis", version, arg_required_else_help = true)]
-struct Program {
+#[command(name = "portcullis", version)]
+struct Arguments {
     #[command(subcommand)]
-    command: commands::Command,
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(commands::serve::Arguments),
+    Bind(commands::bind::Arguments),
+    Unbind(commands::unbind::Arguments),
+    Bindings(commands::bindings::Arguments),
+    Hits(commands::hits::Arguments),
+    Drops(commands::drops::Arguments),
+    Evaluate(commands::evaluate::Arguments),
 }
 
 fn main() -> ExitCode {
-    match Program::parse().command.run() {
+    let done = match Arguments::parse().command {
+        Command::Serve(arguments) => commands::serve::run(&arguments),
+        Command::Bind(arguments) => commands::bind::run(arguments),
+        Command::Unbind(arguments) => commands::unbind::run(arguments),
+        Command::Bindings(arguments) => commands::bindings::run(&arguments),
+        Command::Hits(arguments) => commands::hits::run(&arguments),
+        Command::Drops(arguments) => commands::drops::run(&arguments),
+        Command::Evaluate(arguments) => commands::evaluate::run(&arguments),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }

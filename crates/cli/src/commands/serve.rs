@@ -15,7 +15,7 @@ use portcullis_server::source::EmbeddedSource;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::configuration::{Configuration, Flags, variable_text};
+use crate::configuration::{Configuration, ConfigurationError, Flags, variable_text};
 use crate::failure::Failure;
 
 const KEY_ID_VARIABLE: &str = "PORTCULLIS_ACCESS_KEY_ID";
@@ -35,13 +35,13 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     start_log()?;
     let environment = |name: &str| std::env::var_os(name);
-    let configuration = Configuration::read(&arguments.flags, &environment)
-        .map_err(|error| Failure::bad_input(error.to_string(), error.help))?;
+    let configuration =
+        Configuration::read(&arguments.flags, &environment).map_err(Failure::of_configuration)?;
     let credentials = first_key(&environment)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::because(&error, "check the limits on threads"))?;
+        .map_err(|error| Failure::because("CannotStart", &error, "check the limits on threads"))?;
     let ended = runtime.block_on(serve(configuration, credentials))?;
     if ended.cut > 0 {
         tracing::warn!(connections = ended.cut, "cut what did not finish in time");
@@ -49,7 +49,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if ended.is_clean {
         return Ok(());
     }
-    Err(Failure::new("the writer ended early", "this is a fault of the program; see the log"))
+    Err(Failure::new(
+        "Internal",
+        "the writer ended early",
+        "this is a fault of the program; see the log",
+    ))
 }
 
 async fn serve(
@@ -57,11 +61,13 @@ async fn serve(
     credentials: Option<Credentials>,
 ) -> Result<Ended, Failure> {
     // Before anything is ready, so that a signal that comes early is not lost.
-    let cannot = |error: std::io::Error| Failure::because(&error, "check the limits on signals");
+    let cannot = |error: std::io::Error| {
+        Failure::because("CannotStart", &error, "check the limits on signals")
+    };
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
     let directory = DataDirectory::prepare(&configuration.data)
-        .map_err(|error| Failure::because(&error, error.help()))?;
+        .map_err(|error| Failure::because("CannotStart", &error, error.help()))?;
     let credentials_path = directory.credentials();
     let options = Options {
         listen: configuration.listen,
@@ -75,8 +81,9 @@ async fn serve(
         clock: Arc::new(SystemClock),
         program_version: env!("CARGO_PKG_VERSION"),
     };
-    let server =
-        Server::start(options).await.map_err(|error| Failure::because(&error, error.help()))?;
+    let server = Server::start(options)
+        .await
+        .map_err(|error| Failure::because("CannotStart", &error, error.help()))?;
     let mut lines = String::new();
     if let Some(key) = server.drawn_key() {
         lines += &format!(
@@ -110,8 +117,11 @@ async fn serve(
 fn start_log() -> Result<(), Failure> {
     let filter = std::env::var(LOG_VARIABLE).ok().filter(|text| !text.is_empty());
     let filter = EnvFilter::try_new(filter.as_deref().unwrap_or(LOG_DEFAULT)).map_err(|error| {
-        let help = "write a level like `info`, or `portcullis_server=debug,info`";
-        Failure::bad_input(format!("{LOG_VARIABLE}: {error}"), help)
+        Failure::of_configuration(ConfigurationError {
+            place: LOG_VARIABLE.to_owned(),
+            message: error.to_string(),
+            help: "write a level like `info`, or `portcullis_server=debug,info`",
+        })
     })?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -125,10 +135,7 @@ fn start_log() -> Result<(), Failure> {
 fn first_key(
     environment: &dyn Fn(&str) -> Option<std::ffi::OsString>,
 ) -> Result<Option<Credentials>, Failure> {
-    let read = |name| {
-        variable_text(environment, name)
-            .map_err(|error| Failure::bad_input(error.to_string(), error.help))
-    };
+    let read = |name| variable_text(environment, name).map_err(Failure::of_configuration);
     match (read(KEY_ID_VARIABLE)?, read(KEY_SECRET_VARIABLE)?) {
         (None, None) => Ok(None),
         (Some(access_key_id), Some(access_key_secret)) => {
@@ -140,5 +147,9 @@ fn first_key(
 }
 
 fn half(set: &str, unset: &str) -> Failure {
-    Failure::bad_input(format!("{set} is set and {unset} is not"), "set both, or neither")
+    Failure::of_configuration(ConfigurationError {
+        place: unset.to_owned(),
+        message: format!("{set} is set and {unset} is not"),
+        help: "set both, or neither",
+    })
 }

@@ -36,13 +36,13 @@ impl Place {
         let flags =
             Flags { data: self.data.clone(), config: self.config.clone(), ..Flags::default() };
         let configuration = Configuration::read(&flags, &|name| std::env::var_os(name))
-            .map_err(|error| Failure::bad_input(error.to_string(), error.help))?;
+            .map_err(Failure::of_configuration)?;
         client::ask(&DataDirectory::at(configuration.data), request).map_err(|error| {
             let help = error.help();
             match error {
-                ClientError::Refused(_) => Failure::new(error.to_string(), help),
+                ClientError::Refused(_) => Failure::new("Refused", error.to_string(), help),
                 ClientError::NoServer { .. } | ClientError::Broken { .. } => {
-                    Failure::because(&error, help)
+                    Failure::because("NoAnswer", &error, help)
                 }
             }
         })
@@ -52,6 +52,7 @@ impl Place {
 /// The server answered another question than was asked.
 pub(crate) fn strange() -> Failure {
     Failure::new(
+        "NoAnswer",
         "the server's answer does not fit the question",
         "use the `portcullis` program of the server's own version",
     )
@@ -60,7 +61,7 @@ pub(crate) fn strange() -> Failure {
 /// Prints as JSON, for programs.
 pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value)
-        .map_err(|error| Failure::because(&error, "this is a fault of the program"))?;
+        .map_err(|error| Failure::because("Internal", &error, "this is a fault of the program"))?;
     println!("{text}");
     Ok(())
 }
@@ -79,7 +80,7 @@ pub(crate) fn print_changed(changed: &Changed, what: &str, print: Print) -> Resu
     }
     let help = "the change is kept and will come into force when its cause is gone; \
                 `portcullis bindings` shows how it stands";
-    Err(Failure::new(format!("{state}: {}", changed.detail), help))
+    Err(Failure::new("NotInForce", format!("{state}: {}", changed.detail), help))
 }
 
 fn sentence(enforcement: &str) -> &'static str {
