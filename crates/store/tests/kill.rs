@@ -1,7 +1,8 @@
 //! A writer at full rate, killed at random moments, and a ledger outside it of what it was told.
 //!
 //! After each kill: nothing acknowledged is missing or different, nothing refused is there, every
-//! transaction is there whole or not at all, and the state is what its history says.
+//! transaction is there whole or not at all, and the state is what its history says. While the
+//! writer lives nobody else can open its store.
 
 // Everything in here is a test; the lint only knows the functions marked as one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -26,7 +27,7 @@ const SEED_VARIABLE: &str = "PORTCULLIS_STORE_TEST_SEED";
 const THREADS: u64 = 4;
 const BATCH: u64 = 4;
 /// Acknowledgements after which a writer is killed, at most.
-const ACKNOWLEDGED_MAX: u64 = 400;
+const ACKNOWLEDGED_MAX: u64 = 250;
 /// A loaded machine must do that much within this time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -100,6 +101,10 @@ fn run_and_kill(directory: &Path, round: u64, dice: &mut Dice) -> Ledger {
     let wanted = if is_early { 0 } else { 1 + dice.below(ACKNOWLEDGED_MAX) };
     while (ledger.acknowledged.len() as u64) < wanted {
         ledger.note(&lines.recv_timeout(PATIENCE).expect("the writer goes on until it is killed"));
+    }
+    if !is_early {
+        let error = Embedded::open(directory, limits()).err().unwrap();
+        assert_eq!(error.code(), "Locked", "round {round}: the writer has it open");
     }
     let later = Duration::from_micros(dice.below(if is_early { 15_000 } else { 3_000 }));
     match lines.recv_timeout(later) {
