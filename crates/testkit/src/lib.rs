@@ -3,6 +3,7 @@
 pub mod capability;
 pub mod client;
 pub mod docs;
+pub mod exchange;
 pub mod lab;
 pub mod netns;
 pub mod packet;

@@ -196,7 +196,8 @@ mod tests {
         assert_eq!(
             String::from_utf8(fields.to_xml("R")).unwrap(),
             "<?xml version='1.0' encoding='UTF-8'?><R><A>&lt;&amp;\u{fffd}&gt;&quot;</A><B>3</B>\
-             <C>true</C><Ds><D>1</D><D>2</D></Ds><Es></Es><Fs><F><G>g</G></F></Fs><H></H><I></I></R>"
+             <C>true</C><Ds><D>1</D><D>2</D></Ds><Es></Es><Fs><F><G>g</G></F></Fs>\
+             <H></H><I></I></R>"
         );
     }
 }

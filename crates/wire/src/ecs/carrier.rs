@@ -1,8 +1,8 @@
 //! From a request to a call: which route it came by and what parameters its carriers hold together.
 //!
-//! Query, form body and JSON body are merged; one name with two values is refused. Beside the merged
-//! parameters stand the pairs that a signature over parameters covers. Who calls, and what the action
-//! means, is decided elsewhere.
+//! Query, form body and JSON body are merged; one name with two values is refused. Beside the
+//! merged parameters stand the pairs that a signature over parameters covers. Who calls, and what
+//! the action means, is decided elsewhere.
 use super::form::{decode_pairs, decode_segment};
 use super::http::HttpRequest;
 use super::json::Json;

@@ -69,8 +69,8 @@ fn region(
 /// Parameters of every write that are no part of what it asks for.
 const NOT_ASKED: [&str; 4] = ["ClientToken", "DryRun", "WaitUntilEnforced", "WaitTimeout"];
 
-/// SHA-256 over the action and those parameters that its table knows, by name. Whatever carried them
-/// and whatever surrounds them (signature, format, unknown parameters) does not matter.
+/// SHA-256 over the action and those parameters that its table knows, by name. Whatever carried
+/// them and whatever surrounds them (signature, format, unknown parameters) does not matter.
 fn digest(action: &Action, call: &Call<'_>, region: &Option<RegionId>) -> [u8; 32] {
     let mut digest = Sha256::new();
     let mut put = |text: &str| {

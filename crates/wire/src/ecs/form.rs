@@ -1,5 +1,5 @@
-//! Percent-encoding in its two dialects: what forms and queries send, and the one canonical spelling
-//! that signatures are computed over. Knows text only.
+//! Percent-encoding in its two dialects: what forms and queries send, and the one canonical
+//! spelling that signatures are computed over. Knows text only.
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
 
 use super::limits::{NAME_BYTES_MAX, PARAMETERS_MAX, VALUE_BYTES_MAX};
@@ -20,7 +20,8 @@ pub fn encode_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> 
     pairs.join("&")
 }
 
-/// The pairs of a query or form in the order sent; `+` and `%20` are both a space, a bare `k` is `k=`.
+/// The pairs of a query or form in the order sent; `+` and `%20` are both a space, a bare `k` is
+/// `k=`.
 pub fn decode_pairs(bytes: &[u8], place: &str) -> Result<Vec<(String, String)>, Refusal> {
     let mut pairs = Vec::new();
     for piece in bytes.split(|byte| *byte == b'&').filter(|piece| !piece.is_empty()) {

@@ -3,7 +3,7 @@
 use portcullis_core::command::Outcome;
 
 use super::answer::{Answer, Fields};
-use super::carrier::{Call, Route};
+use super::carrier::Call;
 use super::decode::Decoded;
 use super::form::decode_pairs;
 use super::http::{HttpRequest, HttpResponse};
@@ -35,24 +35,25 @@ pub struct Presentation {
 impl Presentation {
     /// For a call that could be read.
     pub fn of(call: &Call<'_>) -> Self {
-        Self::new(call.request, &call.route, call.parameters.get("Format"))
+        Self::new(call.request, call.parameters.get("Format"))
     }
 
     /// For a request that could not be read, from what can be known of it.
     pub fn guess(request: &HttpRequest) -> Self {
-        let route = Route::of(&request.path).unwrap_or(Route::Rpc);
         let pairs = decode_pairs(request.query.as_bytes(), "query").unwrap_or_default();
         let format = pairs.iter().find(|(name, _)| name == "Format").map(|(_, v)| v.as_str());
-        Self::new(request, &route, format)
+        Self::new(request, format)
     }
 
-    fn new(request: &HttpRequest, route: &Route, format: Option<&str>) -> Self {
+    fn new(request: &HttpRequest, format: Option<&str>) -> Self {
+        // Wherever below it, so that a misspelled path is refused in the dialect of its neighbours.
+        let apsara = request.path.starts_with("/apsara/");
         let accepts_json =
             request.header("accept").is_some_and(|accept| accept.contains("application/json"));
-        let default = if route.is_apsara() || accepts_json { Format::Json } else { Format::Xml };
+        let default = if apsara || accepts_json { Format::Json } else { Format::Xml };
         Self {
             format: format.and_then(parse_format).unwrap_or(default),
-            apsara: route.is_apsara(),
+            apsara,
             host: request.header("host").unwrap_or_default().to_owned(),
         }
     }

@@ -1,4 +1,5 @@
-//! Network interfaces.
+//! Network interfaces: the rows and decoders of their actions. What an interface may be is the
+//! state's.
 use portcullis_core::command::{
     Command, CreateNetworkInterface, DescribeNetworkInterfaces, Edit, InterfaceStatus,
     ModifyNetworkInterfaceAttribute,

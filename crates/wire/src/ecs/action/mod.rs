@@ -1,8 +1,8 @@
 //! One table per action: its name, product, parameters and how they become a command.
 //!
-//! The table is the single source: required parameters are checked from it, refusals take their code
-//! and their words from it, a decoder may ask for no name that is not in it, and help and reference
-//! pages are printed from it. What a command does is the state's business.
+//! The table is the single source: required parameters are checked from it, refusals take their
+//! code and their words from it, a decoder may ask for no name that is not in it, and help and
+//! reference pages are printed from it. What a command does is the state's business.
 use portcullis_core::command::Command;
 
 use super::arguments::Arguments;
@@ -141,7 +141,8 @@ pub struct Action {
     pub products: &'static [Product],
     /// What it does, in a sentence.
     pub summary: &'static str,
-    /// Whether it may change anything; writes take `ClientToken`, `DryRun` and the wait for enforcement.
+    /// Whether it may change anything; writes take `ClientToken`, `DryRun` and the wait for
+    /// enforcement.
     pub write: bool,
     /// Its own parameters, in groups that actions share.
     pub parameters: &'static [&'static [Parameter]],

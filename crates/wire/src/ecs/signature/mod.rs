@@ -1,8 +1,8 @@
 //! Who calls: the family of a request's signature, and the evidence that verification leaves.
 //!
-//! [`verify`] alone makes an [`Authenticated`]. Keys are asked for through a closure, the time is an
-//! argument, and whether a nonce was used before is the caller's memory: the evidence says what to
-//! remember and until when.
+//! [`verify`] alone makes an [`Authenticated`]. Keys are asked for through a closure, the time is
+//! an argument, and whether a nonce was used before is the caller's memory: the evidence says
+//! what to remember and until when.
 use portcullis_core::ids::AccountId;
 use portcullis_core::records::{AccessKey, AccessKeySecret};
 

@@ -1,7 +1,7 @@
 //! Signature 1.0: HMAC-SHA1 over all parameters, query and body together, but `Signature` itself.
 //!
-//! Empty values are signed, and the path is always signed as `/`. Signing stands beside verifying, so
-//! that clients of our own and tests use the same string.
+//! Empty values are signed, and the path is always signed as `/`. Signing stands beside
+//! verifying, so that clients of our own and tests use the same string.
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};

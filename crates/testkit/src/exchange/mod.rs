@@ -1,0 +1,276 @@
+//! Recorded exchanges with the API, and the runner that plays them against a server: one without
+//! sockets here, a real one over HTTP elsewhere. Knows no action; the cases do.
+
+pub mod in_process;
+pub mod language;
+pub mod request;
+
+use language::{Case, Check, Exchange, Rule, Step, Way};
+use request::{Key, Request};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// How much of an answer a failure shows.
+const ANSWER_CHARACTERS_SHOWN: usize = 600;
+
+/// What came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The status.
+    pub status: u16,
+    /// `Content-Type`.
+    pub content_type: String,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// A server under test.
+pub trait Server {
+    /// One exchange.
+    ///
+    /// # Errors
+    /// When nothing came back.
+    fn send(&mut self, request: &Request) -> Result<Reply, String>;
+
+    /// Its clock, in milliseconds since 1970.
+    fn now_ms(&self) -> u64;
+
+    /// The access key `root`, and where accounts are offered `other` and `old` (disabled).
+    fn key(&self, name: &str) -> Option<Key>;
+
+    /// Whether it offers what a case needs: `clock`, `quotas`, `accounts`.
+    fn offers(&self, need: &str) -> bool;
+
+    /// Moves its clock on, where it offers `clock`.
+    fn later(&mut self, milliseconds: u64);
+
+    /// Sets a quota, where it offers `quotas`.
+    ///
+    /// # Errors
+    /// When there is no such quota.
+    fn set_quota(&mut self, name: &str, number: usize) -> Result<(), String>;
+}
+
+/// All cases of a folder, the files in the order of their names.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn read_folder(folder: &Path) -> Result<Vec<Case>, String> {
+    let entries = std::fs::read_dir(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "case"));
+    paths.sort();
+    let mut setups = Vec::new();
+    let mut cases = Vec::new();
+    for path in paths {
+        let text = std::fs::read_to_string(&path).map_err(|error| error.to_string())?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        cases.extend(language::read(&name, &text, &mut setups)?);
+    }
+    Ok(cases)
+}
+
+/// Whether the server offers all that the case needs.
+pub fn is_runnable(case: &Case, server: &dyn Server) -> bool {
+    case.needs.iter().all(|need| server.offers(need))
+}
+
+/// Plays a case in one way against a server that is new, or at least knows none of its names.
+///
+/// # Errors
+/// With the step and what differs.
+pub fn run(case: &Case, way: Way, server: &mut dyn Server) -> Result<(), String> {
+    for (name, number) in &case.quotas {
+        server.set_quota(name, *number)?;
+    }
+    let mut player = Player { server, kept: BTreeMap::new(), calls: 0, case, way };
+    for step in &case.steps {
+        match step {
+            Step::Later(seconds) => player.server.later(seconds * 1000),
+            Step::Exchange(exchange) => player.play(exchange).map_err(|error| {
+                let line = exchange.line;
+                format!("{} `{}`, line {line}, {way:?}: {error}", case.place, case.title)
+            })?,
+        }
+    }
+    Ok(())
+}
+
+struct Player<'a> {
+    server: &'a mut dyn Server,
+    kept: BTreeMap<String, String>,
+    calls: u64,
+    case: &'a Case,
+    way: Way,
+}
+
+impl Player<'_> {
+    fn play(&mut self, exchange: &Exchange) -> Result<(), String> {
+        let exchange = &self.filled(exchange)?;
+        let way = exchange.way.unwrap_or(self.way);
+        let name = exchange.key.as_deref().unwrap_or("root");
+        let key = self.server.key(name).ok_or_else(|| format!("no key `{name}`"))?;
+        self.calls += 1;
+        let nonce = format!("{}-{way:?}-{}-{}", self.case.place, self.calls, self.server.now_ms());
+        let now = time(self.server.now_ms());
+        let request = request::request(exchange, way, &now, &nonce, &key);
+        let reply = self.server.send(&request)?;
+        let text = String::from_utf8_lossy(&reply.body).into_owned();
+        let told = |what: String| {
+            let shown: String = text.chars().take(ANSWER_CHARACTERS_SHOWN).collect();
+            format!("{what}; the answer was {} {shown}", reply.status)
+        };
+        if reply.status != exchange.status {
+            return Err(told(format!("status {} expected", exchange.status)));
+        }
+        let apsara = request.target.starts_with("/apsara/");
+        let body = if reply.content_type == "application/json;charset=utf-8" {
+            let body = serde_json::from_str(&text).map_err(|error| told(error.to_string()))?;
+            hold_always(&body, reply.status, apsara).map_err(told)?;
+            body
+        } else if reply.content_type == "text/xml;charset=utf-8" {
+            Value::Null
+        } else {
+            return Err(told(format!("content type `{}`", reply.content_type)));
+        };
+        if let Some(code) = &exchange.code {
+            let holds = match &body {
+                Value::Null => text.contains(&format!("<Code>{code}</Code>")),
+                body => body.get("Code").and_then(Value::as_str) == Some(code),
+            };
+            if !holds {
+                return Err(told(format!("code {code} expected")));
+            }
+        }
+        exchange.checks.iter().try_for_each(|check| self.check(check, &body, &text).map_err(told))
+    }
+
+    fn check(&mut self, check: &Check, body: &Value, text: &str) -> Result<(), String> {
+        let path = &check.path;
+        if path == "body" {
+            return match &check.rule {
+                Rule::Has(part) if text.contains(part.as_str()) => Ok(()),
+                rule => Err(format!("body: {rule:?}")),
+            };
+        }
+        let found = find(body, path);
+        let plain = found.map(plain);
+        let holds = match &check.rule {
+            Rule::Equals(expected) => plain.as_ref() == Some(expected),
+            Rule::Has(part) => plain.as_ref().is_some_and(|text| text.contains(part.as_str())),
+            Rule::Absent => found.is_none(),
+            Rule::Count(count) => {
+                found.and_then(Value::as_array).is_some_and(|items| items.len() == *count)
+            }
+            Rule::Is(name) => found.is_some_and(|value| type_of(value) == name),
+            Rule::As(name) => match plain.clone() {
+                Some(text) if !text.is_empty() => {
+                    self.kept.insert(name.clone(), text);
+                    true
+                }
+                _ => false,
+            },
+        };
+        if holds { Ok(()) } else { Err(format!("`{path}` is {plain:?}, not {:?}", check.rule)) }
+    }
+
+    /// The exchange with what was kept in place of `$name`.
+    fn filled(&self, exchange: &Exchange) -> Result<Exchange, String> {
+        let mut filled = exchange.clone();
+        for (_, value) in filled.parameters.iter_mut().chain(&mut filled.headers) {
+            *value = self.fill(value)?;
+        }
+        for text in [&mut filled.query, &mut filled.json, &mut filled.body].into_iter().flatten() {
+            *text = self.fill(text)?;
+        }
+        for check in &mut filled.checks {
+            if let Rule::Equals(text) | Rule::Has(text) = &mut check.rule {
+                *text = self.fill(text)?;
+            }
+        }
+        Ok(filled)
+    }
+
+    fn fill(&self, text: &str) -> Result<String, String> {
+        let mut pieces = text.split('$');
+        let mut filled = pieces.next().unwrap_or_default().to_owned();
+        for piece in pieces {
+            if let Some((seconds, rest)) =
+                piece.strip_prefix('(').and_then(|piece| piece.split_once(')'))
+            {
+                let seconds: i64 =
+                    seconds.parse().map_err(|_| format!("no seconds in `{text}`"))?;
+                filled += &time(self.server.now_ms().saturating_add_signed(seconds * 1000));
+                filled += rest;
+                continue;
+            }
+            let end = piece.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(piece.len());
+            let (name, rest) = piece.split_at(end);
+            filled += self.kept.get(name).ok_or_else(|| format!("nothing kept as `{name}`"))?;
+            filled += rest;
+        }
+        Ok(filled)
+    }
+}
+
+/// What holds for every JSON answer, whatever the case says.
+fn hold_always(body: &Value, status: u16, apsara: bool) -> Result<(), String> {
+    let text = |name: &str| body.get(name).and_then(Value::as_str);
+    let id = text("RequestId").filter(|id| id.len() == 36).ok_or("no RequestId")?;
+    if apsara != (text("RequestID") == Some(id)) {
+        return Err("RequestID is for the Apsara route, and equal to RequestId".to_owned());
+    }
+    if status == 200 {
+        return match body.get("Code") {
+            None => Ok(()),
+            Some(_) => Err("a success with a Code".to_owned()),
+        };
+    }
+    for name in ["HostId", "Code", "Message", "Recommend"] {
+        text(name).ok_or_else(|| format!("no text `{name}`"))?;
+    }
+    let sample = body.get("errorSample");
+    if apsara != sample.is_some() {
+        return Err("errorSample is for the Apsara route".to_owned());
+    }
+    if let Some(sample) = sample {
+        let told = format!("{}: {}", text("Code").unwrap_or(""), text("Message").unwrap_or(""));
+        let expected = serde_json::json!({"resultCode": -1, "resultMsg": told, "result": null});
+        if *sample != expected {
+            return Err(format!("errorSample is not {expected}"));
+        }
+    }
+    Ok(())
+}
+
+/// The value at `A.B.0.C`; a number is a place in a list.
+fn find<'a>(body: &'a Value, path: &str) -> Option<&'a Value> {
+    path.split('.').try_fold(body, |value, part| match value {
+        Value::Array(items) => items.get(part.parse::<usize>().ok()?),
+        value => value.get(part),
+    })
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        value => value.to_string(),
+    }
+}
+
+fn type_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "list",
+        Value::Object(_) => "object",
+    }
+}
+
+fn time(unix_ms: u64) -> String {
+    let time = i64::try_from(unix_ms).ok().and_then(|t| jiff::Timestamp::from_millisecond(t).ok());
+    time.map(|time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()).unwrap_or_default()
+}
