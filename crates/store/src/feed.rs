@@ -194,10 +194,13 @@ impl Watch {
                 let oldest = recent.oldest;
                 return Err(StoreError::Compacted { requested: self.seen, oldest });
             }
+            let published = recent.head.number() - self.seen.number();
             drop(recent);
             if let Some(history) = &self.feed.history {
                 let history = history.upgrade().ok_or(StoreError::Stopped)?;
                 self.page = history.read(self.seen)?;
+                // A commit may be on the disk and not yet acknowledged: that is shown later.
+                self.page.truncate(usize::try_from(published).unwrap_or(usize::MAX));
             }
         }
         let Some(commit) = self.page.pop_front() else {

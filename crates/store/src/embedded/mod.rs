@@ -47,7 +47,7 @@ struct Writer {
 
 impl Embedded {
     /// Opens the store in `directory`, or makes an empty one if there is none. Every byte in use
-    /// is verified, which takes about a second for a gigabyte.
+    /// is verified, which takes about a second for a million records.
     ///
     /// # Errors
     /// [`StoreError::Locked`] when it is open elsewhere, [`StoreError::Corrupt`] when it is
@@ -129,6 +129,8 @@ impl Embedded {
         let count = transactions.len();
         let mut writer = self.lock();
         if writer.has_stopped {
+            // Also for the case that a panic did not get as far as telling the watchers.
+            self.feed.stop();
             return vec![Err(CommitError::Refused(StoreError::Stopped)); count];
         }
         // Until the end is reached, assume that it will not be: a panic must not leave a store
