@@ -1,6 +1,7 @@
 //! What tests share: case language, packets, signed client, namespace lab. Never shipped.
 
 pub mod capability;
+pub mod cases;
 pub mod client;
 pub mod docs;
 pub mod exchange;

@@ -67,7 +67,8 @@ fn names_are_taken_in_any_case_and_numbers_in_strings() {
     let world = world(
         r#"{"SecurityGroupRuleId": "sgr-1", "Direction": "INGRESS", "IpProtocol": "icmpv6",
             "PortRange": "-1/-1", "Ipv6SourceCidrIp": "2001:DB8::/32", "Policy": "drop",
-            "Priority": "100", "NicType": "<nil>", "Description": "", "CreateTime": "2024-01-01T00:00:00Z",
+            "Priority": "100", "NicType": "<nil>", "Description": "",
+            "CreateTime": "2024-01-01T00:00:00Z",
             "SourceGroupOwnerId": 7}"#,
     );
     let group = world.group(&"sg-a".parse().unwrap()).unwrap();
