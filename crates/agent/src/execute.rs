@@ -10,11 +10,15 @@ use portcullis_core::net::Family;
 use crate::attach::AttachPlan;
 use crate::installed::Installed;
 use crate::kernel::{Kernel, SlotWord};
-use crate::policy::{Lengths, PolicyPlan};
+use crate::policy::{Lengths, MemberStep, PolicyPlan, with_lengths};
 use crate::pool::Write;
 
-/// Takes and lets go of devices.
-pub fn carry_out_attach(plan: &AttachPlan, kernel: &mut impl Kernel) -> io::Result<()> {
+/// Takes and lets go of devices. Answers the devices that could not be taken, and why: they concern their interfaces alone.
+pub fn carry_out_attach(
+    plan: &AttachPlan,
+    kernel: &mut impl Kernel,
+) -> io::Result<BTreeMap<u32, io::Error>> {
+    let mut refused = BTreeMap::new();
     write_all(&plan.writes, kernel)?;
     for (slot, word) in &plan.closed {
         kernel.set_pick_up_until(*slot, 0)?;
@@ -24,14 +28,16 @@ pub fn carry_out_attach(plan: &AttachPlan, kernel: &mut impl Kernel) -> io::Resu
         kernel.detach(*device)?;
     }
     for (device, slot) in &plan.attach {
-        kernel.attach(*device, *slot)?;
+        if let Err(error) = kernel.attach(*device, *slot) {
+            refused.insert(*device, error);
+        }
     }
     for (slot, handle) in &plan.left {
         let generation = kernel.slot(*slot).generation.wrapping_add(1);
         kernel.set_slot(*slot, SlotWord { generation, blob: 0 })?;
         kernel.forget(*handle, *slot)?;
     }
-    Ok(())
+    Ok(refused)
 }
 
 /// Puts policies and members in force. On return no packet is judged by what was replaced.
@@ -41,15 +47,7 @@ pub fn carry_out_policy(
     kernel: &mut impl Kernel,
 ) -> io::Result<()> {
     write_all(&plan.writes, kernel)?;
-    if let Some(lengths) = &plan.lengths_meanwhile {
-        set_lengths(lengths, kernel)?;
-    }
-    for (key, set) in &plan.member_puts {
-        kernel.put_member(*key, *set)?;
-    }
-    if !plan.member_puts.is_empty() {
-        kernel.raise_membership()?;
-    }
+    change_members(&plan.members_meanwhile, kernel)?;
     for slot in &plan.pick_ups {
         let until = if pick_up_ns == 0 { 0 } else { kernel.now_ns().saturating_add(pick_up_ns) };
         kernel.set_pick_up_until(*slot, until)?;
@@ -57,15 +55,7 @@ pub fn carry_out_policy(
     for (slot, word) in &plan.flips {
         kernel.set_slot(*slot, *word)?;
     }
-    for key in &plan.member_removes {
-        kernel.remove_member(*key)?;
-    }
-    if !plan.member_removes.is_empty() {
-        kernel.raise_membership()?;
-    }
-    if let Some(lengths) = &plan.lengths {
-        set_lengths(lengths, kernel)?;
-    }
+    change_members(&plan.members, kernel)?;
     kernel.barrier()
 }
 
@@ -90,14 +80,12 @@ pub fn read_back(
             }
         }
     }
-    for (key, set) in &plan.member_puts {
-        if kernel.member(*key)? != Some(*set) {
-            return Err(io::Error::other(format!("member {} was not kept", key.prefix)));
-        }
-    }
-    for key in &plan.member_removes {
-        if kernel.member(*key)?.is_some() {
-            return Err(io::Error::other(format!("member {} was not removed", key.prefix)));
+    let steps = [&plan.members_meanwhile, &plan.members];
+    let changed =
+        steps.iter().flat_map(|step| step.puts.iter().map(|(key, _)| key).chain(&step.removes));
+    for key in changed {
+        if kernel.member(*key)? != installed.members.get(key).copied() {
+            return Err(io::Error::other(format!("member {} is not as it was put", key.prefix)));
         }
     }
     Ok(wrong)
@@ -105,6 +93,23 @@ pub fn read_back(
 
 fn write_all(writes: &[Write], kernel: &mut impl Kernel) -> io::Result<()> {
     writes.iter().try_for_each(|write| kernel.write_pool(write.offset, &write.words))
+}
+
+/// Lengths are told before members that need them, and forgotten after the last that did.
+fn change_members(step: &MemberStep, kernel: &mut impl Kernel) -> io::Result<()> {
+    if step.puts.is_empty() && step.removes.is_empty() {
+        return Ok(());
+    }
+    let keys = step.puts.iter().map(|(key, _)| key).chain(&step.removes);
+    set_lengths(&with_lengths(&step.lengths, keys), kernel)?;
+    for (key, set) in &step.puts {
+        kernel.put_member(*key, *set)?;
+    }
+    for key in &step.removes {
+        kernel.remove_member(*key)?;
+    }
+    kernel.raise_membership()?;
+    set_lengths(&step.lengths, kernel)
 }
 
 fn set_lengths(lengths: &Lengths, kernel: &mut impl Kernel) -> io::Result<()> {

@@ -7,6 +7,7 @@ pub mod execute;
 pub mod installed;
 pub mod kernel;
 pub mod ledger;
+pub mod pinned;
 pub mod policy;
 pub mod pool;
 pub mod run;

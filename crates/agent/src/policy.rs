@@ -1,8 +1,8 @@
 //! The second half of a pass: every bound interface has the policy of the desired revision, and members are who they are now.
 //!
 //! Pure: compiles, compares with what is installed, and emits only the difference. What cannot be compiled or placed fails
-//! alone and keeps its last good policy. Members of groups that a policy newly refers to come ahead of the policy; members
-//! nobody refers to go after it.
+//! alone and keeps its last good policy. Members of groups that a policy newly refers to come ahead of the policy; those that
+//! only its forerunner referred to go after it.
 use std::collections::{BTreeMap, BTreeSet};
 
 use portcullis_compile::interface::compile;
@@ -26,23 +26,30 @@ pub const MEMBER_LENGTHS_MAX: usize = 16;
 /// Prefix lengths of members, IPv4 and IPv6, longest first.
 pub type Lengths = [Vec<u8>; 2];
 
+/// A change of members, one address at a time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MemberStep {
+    /// Members to add or to lead to another set.
+    pub puts: Vec<(MemberKey, u32)>,
+    /// Members to remove.
+    pub removes: Vec<MemberKey>,
+    /// Prefix lengths afterwards.
+    pub lengths: Lengths,
+}
+
 /// What to change, in the order of the fields.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PolicyPlan {
     /// New words.
     pub writes: Vec<Write>,
-    /// Prefix lengths while both old and new members are there; `None`: no member changes.
-    pub lengths_meanwhile: Option<Lengths>,
-    /// Members to add or to lead to another set.
-    pub member_puts: Vec<(MemberKey, u32)>,
+    /// Members, so that they serve the old policies and the new ones.
+    pub members_meanwhile: MemberStep,
     /// Slots whose running flows may be picked up.
     pub pick_ups: Vec<u32>,
     /// Slots to lead to their new policies.
     pub flips: Vec<(u32, SlotWord)>,
-    /// Members to remove.
-    pub member_removes: Vec<MemberKey>,
-    /// Prefix lengths afterwards.
-    pub lengths: Option<Lengths>,
+    /// Members, so that they serve the new policies alone.
+    pub members: MemberStep,
     /// Interfaces that keep what they had, and why.
     pub failed: BTreeMap<NetworkInterfaceId, String>,
 }
@@ -149,45 +156,58 @@ fn pick_up(bound: &BoundInterface, devices: &Devices, ledger: &mut Ledger, plan:
     }
 }
 
+/// First everyone whom the old policies or the new ones may ask for, then, after the flips, those whom the new ones ask for.
 fn decide_members(
     desired: &Desired,
     books: &mut Books<'_>,
     plan: &mut PolicyPlan,
 ) -> Result<(), String> {
-    let wanted = wanted_members(desired, books, !plan.failed.is_empty())?;
+    let meanwhile = wanted_members(desired, books, true)?;
+    let last = match plan.failed.is_empty() {
+        true => wanted_members(desired, books, false)?,
+        false => meanwhile.clone(),
+    };
+    plan.members_meanwhile = member_step(&meanwhile, books, &mut plan.writes)?;
+    plan.members = member_step(&last, books, &mut plan.writes)?;
+    Ok(())
+}
+
+/// From the members that are there to those that are wanted.
+fn member_step(
+    wanted: &BTreeMap<MemberKey, BTreeSet<u32>>,
+    books: &mut Books<'_>,
+    writes: &mut Vec<Write>,
+) -> Result<MemberStep, String> {
     let lengths = lengths(wanted.keys());
     if lengths.iter().any(|l| l.len() > MEMBER_LENGTHS_MAX) {
         return Err(format!("members have more than {MEMBER_LENGTHS_MAX} prefix lengths"));
     }
-    for (key, groups) in &wanted {
+    let Installed { pool, members, .. } = books.installed;
+    let mut step = MemberStep { lengths, ..MemberStep::default() };
+    for (key, groups) in wanted {
         let words = set_words(&groups.iter().copied().collect::<Vec<_>>());
-        let (set, write) = books.installed.pool.take(&words).map_err(|full| full.to_string())?;
-        plan.writes.extend(write);
-        match books.installed.members.insert(*key, set) {
-            Some(before) if before == set => books.installed.pool.leave(set),
-            Some(before) => {
-                books.installed.pool.leave(before);
-                plan.member_puts.push((*key, set));
-            }
-            None => plan.member_puts.push((*key, set)),
+        let (set, write) = pool.take(&words).map_err(|full| full.to_string())?;
+        writes.extend(write);
+        let before = members.insert(*key, set);
+        if let Some(before) = before {
+            pool.leave(before);
+        }
+        if before != Some(set) {
+            step.puts.push((*key, set));
         }
     }
-    let gone: Vec<MemberKey> =
-        books.installed.members.keys().filter(|key| !wanted.contains_key(key)).copied().collect();
-    for key in &gone {
-        if let Some(set) = books.installed.members.remove(key) {
-            books.installed.pool.leave(set);
+    let gone = members.keys().filter(|key| !wanted.contains_key(key)).copied();
+    step.removes = gone.collect();
+    for key in &step.removes {
+        if let Some(set) = members.remove(key) {
+            pool.leave(set);
         }
     }
-    if !(plan.member_puts.is_empty() && gone.is_empty()) {
-        plan.lengths_meanwhile = Some(self::lengths(wanted.keys().chain(&gone)));
-        plan.lengths = Some(lengths);
-    }
-    plan.member_removes = gone;
-    Ok(())
+    Ok(step)
 }
 
-/// Who should be in which groups. While a policy has failed, members of groups that only its last good one refers to stay.
+/// Who should be in which groups. With `keep_unknown`, members of groups that no policy of the desired revision refers to stay
+/// in them: an old policy may.
 fn wanted_members(
     desired: &Desired,
     books: &mut Books<'_>,
@@ -224,14 +244,20 @@ fn wanted_members(
 }
 
 fn lengths<'a>(keys: impl Iterator<Item = &'a MemberKey>) -> Lengths {
-    let mut lengths = [BTreeSet::new(), BTreeSet::new()];
+    with_lengths(&Lengths::default(), keys)
+}
+
+/// These lengths and those of more members.
+pub(crate) fn with_lengths<'a>(
+    lengths: &Lengths,
+    keys: impl Iterator<Item = &'a MemberKey>,
+) -> Lengths {
+    let [mut v4, mut v6] = lengths.clone().map(BTreeSet::from_iter);
     for key in keys {
-        let [v4, v6] = &mut lengths;
-        let of_family = match key.prefix.family() {
-            Family::V4 => v4,
-            Family::V6 => v6,
+        match key.prefix.family() {
+            Family::V4 => v4.insert(key.prefix.length()),
+            Family::V6 => v6.insert(key.prefix.length()),
         };
-        of_family.insert(key.prefix.length());
     }
-    lengths.map(|of_family| of_family.into_iter().rev().collect())
+    [v4, v6].map(|of_family| of_family.into_iter().rev().collect())
 }

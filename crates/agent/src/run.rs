@@ -116,7 +116,8 @@ impl<K: Kernel> Agent<K> {
             &mut installed,
         );
         self.save_ledger()?;
-        carry_out_attach(&attach, &mut self.kernel)?;
+        let refused = carry_out_attach(&attach, &mut self.kernel)?;
+        installed.attached.retain(|device, _| !refused.contains_key(device));
 
         let mut books = Books {
             ledger: &mut self.ledger,
@@ -131,6 +132,15 @@ impl<K: Kernel> Agent<K> {
         installed.pool.settle();
 
         let mut failed = attach.failed;
+        for (device, error) in refused {
+            let of_device = |place: &crate::ledger::Place| {
+                place.attachment.as_ref().is_some_and(|a| a.index == device)
+            };
+            let interface = self.ledger.places().find(|(_, place)| of_device(place));
+            if let Some(interface) = interface.and_then(|(name, _)| name.parse().ok()) {
+                failed.insert(interface, format!("its device cannot be filtered: {error}"));
+            }
+        }
         for (interface, why) in plan.failed {
             failed.entry(interface).or_insert(why);
         }

@@ -3,6 +3,7 @@
 //! News is cheap and coalesced: of many desired states only the newest is carried out. A tick heals what others changed and
 //! lets flows age. The thread ends when told to, or when its handle is gone; the kernel goes on enforcing.
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ use crate::view::{BindingState, InterfaceCount, RuleHits};
 pub const TICK: Duration = Duration::from_secs(1);
 
 enum Ask {
-    Desired(Box<Desired>),
+    Desired(Arc<Desired>),
     /// Devices may have changed.
     Look,
     Bindings(Sender<io::Result<Vec<BindingState>>>),
@@ -49,8 +50,8 @@ impl From<Ended> for io::Error {
 
 impl AgentHandle {
     /// Says what the host should enforce from now on. Older news that was not yet carried out is dropped.
-    pub fn desire(&self, desired: Desired) -> Result<(), Ended> {
-        self.asks.send(Ask::Desired(Box::new(desired))).map_err(|_| Ended)
+    pub fn desire(&self, desired: Arc<Desired>) -> Result<(), Ended> {
+        self.asks.send(Ask::Desired(desired)).map_err(|_| Ended)
     }
 
     /// The bound interfaces as they are now.
@@ -81,10 +82,12 @@ impl AgentHandle {
     }
 }
 
-/// Starts the agent in the calling thread's network namespace. `report` is told what came of each pass.
+/// Starts the agent in the calling thread's network namespace. `report` is told what came of each pass;
+/// `on_tick` is called once a [`TICK`].
 pub fn start<K: Kernel + Send + 'static>(
     agent: Agent<K>,
     report: impl FnMut(Report) + Send + 'static,
+    on_tick: impl FnMut() + Send + 'static,
 ) -> io::Result<(AgentHandle, JoinHandle<()>)> {
     let (asks, inbox) = channel();
     let handle = AgentHandle { asks: asks.clone() };
@@ -96,17 +99,18 @@ pub fn start<K: Kernel + Send + 'static>(
     })?;
     let thread = std::thread::Builder::new()
         .name("agent".into())
-        .spawn(move || Loop { agent, desired: None, report }.run(&inbox))?;
+        .spawn(move || Loop { agent, desired: None, report, on_tick }.run(&inbox))?;
     Ok((handle, thread))
 }
 
-struct Loop<K, R> {
+struct Loop<K, R, T> {
     agent: Agent<K>,
-    desired: Option<Box<Desired>>,
+    desired: Option<Arc<Desired>>,
     report: R,
+    on_tick: T,
 }
 
-impl<K: Kernel, R: FnMut(Report)> Loop<K, R> {
+impl<K: Kernel, R: FnMut(Report), T: FnMut()> Loop<K, R, T> {
     fn run(mut self, inbox: &Receiver<Ask>) {
         let mut next_tick = Instant::now() + TICK;
         loop {
@@ -131,6 +135,7 @@ impl<K: Kernel, R: FnMut(Report)> Loop<K, R> {
             }
             if is_tick {
                 next_tick = Instant::now() + TICK;
+                (self.on_tick)();
                 if let Err(error) = self.agent.kernel_mut().upkeep() {
                     tracing::warn!(%error, "flows were not looked after");
                 }

@@ -250,6 +250,23 @@ fn an_unbound_interface_leaves_nothing() {
 }
 
 #[test]
+fn a_device_that_cannot_be_filtered_fails_its_interface_alone_and_is_tried_again() {
+    let world = random_world(13, WorldSize::SMALL);
+    let there = devices(&world);
+    let directory = tempfile::tempdir().unwrap();
+    let memory = Shared::default();
+    let mut agent = agent(MemoryKernel::new(&memory), directory.path()).unwrap();
+    memory.borrow_mut().refuses = Some(there[0].index);
+    let report = agent.pass(&desired(&world, 1), &all(there.clone()));
+    let failed: Vec<_> = report.failed.keys().map(device_name).collect();
+    assert_eq!(failed, [there[0].name.clone()]);
+    assert_eq!(memory.borrow().attached.len(), there.len() - 1);
+    memory.borrow_mut().refuses = None;
+    assert_eq!(agent.pass(&desired(&world, 1), &all(there.clone())).failed.len(), 0);
+    assert_eq!(memory.borrow().attached.len(), there.len());
+}
+
+#[test]
 fn devices_vanish_return_and_are_renamed() {
     let world = random_world(9, WorldSize::SMALL);
     let there = devices(&world);

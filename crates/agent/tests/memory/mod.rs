@@ -28,6 +28,8 @@ pub(crate) struct Memory {
     pub(crate) lengths: BTreeMap<Family, Vec<u8>>,
     pub(crate) attached: BTreeMap<u32, u32>,
     pub(crate) membership: u64,
+    /// A device that the kernel refuses to attach to.
+    pub(crate) refuses: Option<u32>,
     /// Writes of the present agent.
     pub(crate) writes: usize,
 }
@@ -140,6 +142,9 @@ impl Kernel for MemoryKernel {
     }
 
     fn attach(&mut self, device: u32, slot: u32) -> io::Result<()> {
+        if self.memory.borrow().refuses == Some(device) {
+            return Err(io::Error::other("no such device"));
+        }
         self.write(|memory| memory.attached.insert(device, slot)).map(drop)
     }
 

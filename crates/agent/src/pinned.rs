@@ -1,0 +1,49 @@
+//! The start of an agent on this host: the pinned program of one instance, the ledger beside it, and the thread.
+//!
+//! Puts the real parts together and decides nothing.
+use std::io;
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+
+use portcullis_core::host::Report;
+
+use crate::ledger::{LedgerFile, boot_id};
+use crate::run::{Agent, Settings};
+use crate::sys::{Datapath, Instance, Sizes};
+use crate::thread::{self, AgentHandle};
+
+/// The name under which an agent pins its maps and programs, unless configured.
+pub const INSTANCE_DEFAULT: &str = "host";
+
+/// Where and how an agent works.
+#[derive(Debug, Clone)]
+pub struct HostSettings {
+    /// The agent's own directory, for its ledger.
+    pub directory: PathBuf,
+    /// The name under which it pins; one agent for each name.
+    pub instance: String,
+    /// Sizes of maps that are made; pinned ones keep theirs.
+    pub sizes: Sizes,
+    /// Length of the pick-up window in seconds; 0: never.
+    pub pick_up_s: u64,
+}
+
+/// Starts the agent of this host in the calling thread's network namespace, on what an earlier one has left pinned.
+/// `report` is told what came of each pass.
+pub fn start(
+    settings: HostSettings,
+    report: impl FnMut(Report) + Send + 'static,
+) -> io::Result<(AgentHandle, JoinHandle<()>)> {
+    let instance = Instance::new(&settings.instance)?;
+    let datapath = Datapath::open(&instance, &settings.sizes)?;
+    let mut events = datapath.events()?;
+    let file = LedgerFile::new(&settings.directory)?;
+    let of_agent = Settings { boot_id: boot_id()?, pick_up_s: settings.pick_up_s };
+    let agent = Agent::new(datapath, file, of_agent)?;
+    let log_events = move || {
+        while let Some(event) = events.next_event() {
+            tracing::debug!(target: "portcullis::flows", ?event);
+        }
+    };
+    thread::start(agent, report, log_events)
+}
