@@ -278,7 +278,7 @@ pub struct RuleRecord {
     /// The network it is for.
     pub nic_type: NicType,
     /// Set where its peer is a group of another account.
-    pub peer_owner: Option<PeerOwner>,
+    pub peer_owner: Option<Box<PeerOwner>>,
     /// Its description, if any.
     pub description: Option<RuleDescription>,
     /// When it was made, in milliseconds since 1970.

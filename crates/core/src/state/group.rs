@@ -119,7 +119,7 @@ impl State {
             );
             return in_use(message, "Revoke the rules that name the group first.");
         }
-        let rules = entry.rules.keys();
+        let rules = entry.rules.iter().map(|record| &record.rule.id);
         let mut changes: Vec<Change> =
             rules.map(|rule| Change::Delete(RecordKey::Rule(id.clone(), rule.clone()))).collect();
         changes.push(Change::Delete(RecordKey::Group(id.clone())));
@@ -210,7 +210,7 @@ impl State {
         };
         let keys = entry
             .rules
-            .values()
+            .iter()
             .filter(|record| {
                 command.direction.is_none_or(|direction| record.rule.direction == direction)
                     && nic_type.is_none_or(|nic_type| record.nic_type == nic_type)
@@ -262,8 +262,9 @@ impl State {
     }
 
     pub(super) fn remove_group(&mut self, id: &SecurityGroupId) {
-        let rules: Vec<_> =
-            self.groups.get(id).into_iter().flat_map(|entry| entry.rules.keys().cloned()).collect();
+        let entry = self.groups.get(id).into_iter();
+        let rules = entry.flat_map(|entry| entry.rules.iter().map(|record| record.rule.id.clone()));
+        let rules: Vec<_> = rules.collect();
         for rule in rules {
             self.remove_rule(id, &rule);
         }

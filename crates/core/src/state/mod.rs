@@ -11,6 +11,7 @@ mod group;
 mod index;
 mod interface;
 mod multimap;
+mod rule_table;
 mod rules;
 mod spans;
 mod token;
@@ -35,12 +36,13 @@ use crate::records::{
 use crate::text::ClientToken;
 use crate::world::World;
 use index::Index;
+use rule_table::RuleTable;
 
 /// A group with its rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct GroupEntry {
     record: GroupRecord,
-    rules: BTreeMap<SecurityGroupRuleId, Arc<RuleRecord>>,
+    rules: RuleTable,
 }
 
 /// Everything there is.
@@ -202,7 +204,7 @@ impl State {
         let vswitches = self.vswitches.values().cloned().map(Record::VSwitch);
         let groups = self.groups.values().map(|entry| Record::Group(entry.record.clone()));
         let rules =
-            self.groups.values().flat_map(|entry| entry.rules.values().cloned().map(Record::Rule));
+            self.groups.values().flat_map(|entry| entry.rules.iter().cloned().map(Record::Rule));
         let interfaces = self.interfaces.values().cloned().map(Box::new).map(Record::Interface);
         let bindings = self.bindings.values().cloned().map(Record::Binding);
         let tokens = self.tokens.values().cloned().map(Record::Token);

@@ -1,6 +1,7 @@
 //! Rules of a group: authorized, revoked, counted, and never twice. A call happens whole or not at all.
 //!
 //! What one rule's fields say together is known by [`RuleSpec`]; here it meets the group, its network and its peers.
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -57,7 +58,7 @@ fn names(direction: Direction) -> &'static PeerNames {
 struct Draft<'a> {
     spec: &'a RuleSpec,
     nic_type: NicType,
-    peer_owner: Option<PeerOwner>,
+    peer_owner: Option<Box<PeerOwner>>,
 }
 
 impl Draft<'_> {
@@ -123,15 +124,14 @@ impl State {
             }
             rest = others;
         }
-        let new = drafts.iter().filter(|draft| !group.rules.values().any(|old| draft.is(old)));
+        let new = drafts.iter().filter(|draft| !group.rules.iter().any(|old| draft.is(old)));
         let new: Vec<&Draft<'_>> = new.collect();
         self.check_rule_quota(context, group, new.len())?;
         let mut ids: Vec<SecurityGroupRuleId> = Vec::new();
         let mut changes = Vec::new();
         for draft in new {
-            let id = draw::id(context.dice, "sgr-", |id| {
-                group.rules.contains_key(id) || ids.contains(id)
-            })?;
+            let id =
+                draw::id(context.dice, "sgr-", |id| group.rules.contains(id) || ids.contains(id))?;
             ids.push(id.clone());
             changes.push(Change::Put(Record::Rule(Arc::new(RuleRecord {
                 group: command.group.clone(),
@@ -220,7 +220,7 @@ impl State {
         group: &GroupEntry,
         spec: &RuleSpec,
         peer: &SecurityGroupId,
-    ) -> Result<Option<PeerOwner>, ApiError> {
+    ) -> Result<Option<Box<PeerOwner>>, ApiError> {
         let names = names(spec.direction);
         let not_found = || {
             let message = alloc::format!("The specified {} does not exist.", names.group);
@@ -260,7 +260,7 @@ impl State {
             return enterprise("An enterprise security group cannot be a peer.");
         }
         let text = spec.peer_owner_account.clone();
-        Ok(foreign.then_some(PeerOwner { account: owner, text }))
+        Ok(foreign.then(|| Box::new(PeerOwner { account: owner, text })))
     }
 
     /// The account that is said to own the peer group: the caller unless said otherwise; `None`: there is no such account.
@@ -320,21 +320,25 @@ impl State {
     fn find_by_content(&self, group: &GroupEntry, specs: &[RuleSpec]) -> Vec<SecurityGroupRuleId> {
         let find = |spec: &RuleSpec| {
             let nic_type = nic_type_of(group, spec);
-            let found = group.rules.values().find(|record| same_content(spec, nic_type, record));
+            let found = group.rules.iter().find(|record| same_content(spec, nic_type, record));
             found.map(|record| record.rule.id.clone())
         };
         specs.iter().filter_map(find).collect()
     }
 
-    pub(super) fn put_rule(&mut self, record: Arc<RuleRecord>) {
+    pub(super) fn put_rule(&mut self, mut record: Arc<RuleRecord>) {
         self.remove_rule(&record.group, &record.rule.id);
         let Some(entry) = self.groups.get_mut(&record.group) else { return };
+        if let Some(record) = Arc::get_mut(&mut record) {
+            // A record that was just read has a text of its own for its group; one for all rules of a group is enough.
+            record.group = entry.record.id.clone();
+        }
         if let Peer::Group(peer) = &record.rule.peer {
             self.index.references.add(peer, &record.group);
             shift(&mut self.index.group_rules_of_group, &record.group, 1, 0);
         }
         self.world.put_rule(&record.group, record.rule.clone());
-        entry.rules.insert(record.rule.id.clone(), record);
+        entry.rules.insert(record);
     }
 
     pub(super) fn remove_rule(&mut self, group: &SecurityGroupId, id: &SecurityGroupRuleId) {
@@ -380,7 +384,7 @@ fn find_by_id(
     ids: &[SecurityGroupRuleId],
 ) -> Result<Vec<SecurityGroupRuleId>, ApiError> {
     let there = |id: &&SecurityGroupRuleId| {
-        group.rules.get(*id).is_some_and(|record| record.rule.direction == direction)
+        group.rules.get(id).is_some_and(|record| record.rule.direction == direction)
     };
     match ids.iter().find(|id| !there(id)) {
         None => Ok(ids.to_vec()),

@@ -1,7 +1,9 @@
 //! Rules: what the seed's parameters mean, what is refused, and that no rule stands twice.
 use portcullis_core::command::{Command, DescribeSecurityGroupAttribute, Outcome, Paging};
 
-use super::harness::Harness;
+use portcullis_core::records::{Change, GroupRecord, Record};
+
+use super::harness::{Harness, OTHER};
 use super::language::{check, run};
 
 #[test]
@@ -118,6 +120,28 @@ fn a_peer_group_must_be_one_that_may_be_named() {
         egress g peer=h owner=ROOT => ok
         egress g peer=h => ok
         rules g => 1 [egress TCP 80/80 h Accept 1 intranet]
+        ",
+    );
+}
+
+#[test]
+fn a_group_of_another_account_in_the_same_vpc_is_named_with_its_owner() {
+    let mut harness = Harness::new();
+    run(&mut harness, "vpc v\ngroup g vpc=v name=own\ngroup h vpc=v name=peer");
+    let shared = harness.state.group(&harness.ids["h"].parse().unwrap()).unwrap().clone();
+    let id = "sg-shared".parse().unwrap();
+    let shared = GroupRecord { id, owner: OTHER, ..shared };
+    harness.state.absorb(Change::Put(Record::Group(shared)));
+    run(
+        &mut harness,
+        "
+        egress g peer=sg-shared => 404 InvalidDestGroupId.NotFound DestGroupId
+        egress g peer=sg-shared owner=42
+        egress g peer=sg-shared account=42 => ok
+        ingress g peer=sg-shared account=other@example.com owner=42
+        rules g => 2 [egress TCP 80/80 sg-shared Accept 1 intranet of=42/; ingress TCP 80/80 sg-shared Accept 1 intranet of=42/other@example.com]
+        groups => 2 [g [0, 6000, 2, 2]; h [0, 6000, 0, 0]]
+        delete-group sg-shared => 404 InvalidSecurityGroupId.NotFound SecurityGroupId
         ",
     );
 }

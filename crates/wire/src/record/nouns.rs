@@ -269,7 +269,7 @@ impl Field for Priority {
     }
 }
 
-impl Field for PeerOwner {
+impl Field for Box<PeerOwner> {
     const NAME: &'static str = "peer's owner";
 
     fn write(&self, out: &mut Vec<u8>) {
@@ -278,7 +278,8 @@ impl Field for PeerOwner {
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, Problem> {
-        Ok(Self { account: Field::read(reader)?, text: Field::read(reader)? })
+        let (account, text) = (Field::read(reader)?, Field::read(reader)?);
+        Ok(Box::new(PeerOwner { account, text }))
     }
 }
 

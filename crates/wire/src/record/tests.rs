@@ -171,9 +171,9 @@ fn rule() -> impl Strategy<Value = Record> {
                     priority: Priority::new(kinds.3).unwrap(),
                 }),
                 nic_type: kinds.2,
-                peer_owner: rest
-                    .3
-                    .map(|(account, text)| PeerOwner { account: AccountId(account), text }),
+                peer_owner: rest.3.map(|(account, text)| {
+                    Box::new(PeerOwner { account: AccountId(account), text })
+                }),
                 description: rest.1,
                 created_ms: rest.2,
             }))
