@@ -58,10 +58,11 @@ fn region(
     call: &Call<'_>,
     arguments: &Arguments<'_>,
 ) -> Result<Option<RegionId>, Refusal> {
-    let required = action.parameter("RegionId").is_some_and(|parameter| parameter.required);
-    match call.region()? {
+    let named = call.region()?;
+    let Some(parameter) = action.parameter("RegionId") else { return Ok(None) };
+    match named {
         Some(text) => text.parse().map(Some).map_err(|_| arguments.refuse("RegionId", text)),
-        None if required => Err(Refusal::missing("RegionId")),
+        None if parameter.required => Err(Refusal::missing("RegionId")),
         None => Ok(None),
     }
 }
@@ -98,4 +99,55 @@ fn digest(action: &Action, call: &Call<'_>, region: &Option<RegionId>) -> [u8; 3
 /// `Tag` of `Tag.1.Key`.
 fn root(name: &str) -> &str {
     name.split('.').next().unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ecs::action::dispatch;
+    use crate::ecs::http::HttpRequest;
+
+    fn decoded(request: &HttpRequest) -> Decoded {
+        let call = Call::read(request).unwrap();
+        decode(dispatch(&call).unwrap(), &call).unwrap()
+    }
+
+    fn get(more: &str) -> HttpRequest {
+        let call = "Action=AuthorizeSecurityGroupEgress&SecurityGroupId=sg-1&IpProtocol=tcp\
+            &PortRange=80/80&DestCidrIp=10.0.0.0/8&ClientToken=t";
+        HttpRequest::new("GET", &format!("/?{call}&{more}"))
+    }
+
+    fn digest_of(request: &HttpRequest) -> [u8; 32] {
+        decoded(request).idempotency.unwrap().digest
+    }
+
+    #[test]
+    fn a_digest_is_of_what_is_asked_not_of_how() {
+        let one = digest_of(&get("RegionId=r-1"));
+        let surrounded = "RegionId=r-1&Timestamp=1&SignatureNonce=2&Signature=3&Department=4\
+            &WaitUntilEnforced=true&WaitTimeout=5&Format=XML&Priority=&DryRun=false";
+        assert_eq!(digest_of(&get(surrounded)), one);
+        let path = "/apsara/route/Ecs/AuthorizeSecurityGroupEgress?regionId=r-1";
+        let body = r#"{"SecurityGroupId":"sg-1","IpProtocol":"tcp","PortRange":"80/80",
+            "DestCidrIp":"10.0.0.0/8","ClientToken":"t"}"#;
+        assert_eq!(digest_of(&HttpRequest::new("POST", path).with_body(body)), one);
+        for other in ["RegionId=r-2", "RegionId=r-1&Priority=1", "RegionId=r-1&Description=80/80"] {
+            assert_ne!(digest_of(&get(other)), one, "{other}");
+        }
+    }
+
+    #[test]
+    fn options_surround_writes_only() {
+        let write = decoded(&get("RegionId=r-1&DryRun=true&WaitUntilEnforced=TRUE"));
+        assert!(write.dry_run && write.idempotency.is_some());
+        assert_eq!(write.wait_timeout_ms, Some(WAIT_TIMEOUT_MS_DEFAULT));
+        let write = decoded(&get("RegionId=r-1&WaitTimeout=5"));
+        assert_eq!((write.dry_run, write.wait_timeout_ms), (false, None));
+        let write = decoded(&get("RegionId=r-1&WaitUntilEnforced=true&WaitTimeout=5"));
+        assert_eq!(write.wait_timeout_ms, Some(5));
+        let read = HttpRequest::new("GET", "/?Action=DescribeRegions&ClientToken=t&DryRun=true");
+        let read = decoded(&read);
+        assert!(read.idempotency.is_none() && !read.dry_run);
+    }
 }

@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 
+use super::form::check_length;
 use super::limits::JSON_NESTING_MAX;
 use super::refusal::{Refusal, code};
 
@@ -52,12 +53,16 @@ impl Json {
             Self::Null => Ok(()),
             Self::Text(text) => put(name.to_owned(), text),
             Self::List(items) => {
+                // Before the name is repeated for each item, not when the first scalar is put.
+                check_length(name, "")?;
                 let mut items = (1..).zip(items);
                 items.try_for_each(|(n, item)| item.flatten(&format!("{name}.{n}"), put))
             }
-            Self::Object(members) => members
-                .iter()
-                .try_for_each(|(key, member)| member.flatten(&format!("{name}.{key}"), put)),
+            Self::Object(members) => {
+                check_length(name, "")?;
+                let mut members = members.iter();
+                members.try_for_each(|(key, member)| member.flatten(&format!("{name}.{key}"), put))
+            }
         }
     }
 
@@ -71,11 +76,14 @@ impl Json {
             Self::Null => Ok(()),
             Self::Text(text) => put(name.to_owned(), text),
             Self::Object(_) => put(name.to_owned(), &self.compact()),
-            Self::List(items) => (1..).zip(items).try_for_each(|(n, item)| match item {
-                Self::Null => Ok(()),
-                Self::Text(text) => put(format!("{name}.{n}"), text),
-                Self::List(_) | Self::Object(_) => put(format!("{name}.{n}"), &item.compact()),
-            }),
+            Self::List(items) => {
+                check_length(name, "")?;
+                (1..).zip(items).try_for_each(|(n, item)| match item {
+                    Self::Null => Ok(()),
+                    Self::Text(text) => put(format!("{name}.{n}"), text),
+                    Self::List(_) | Self::Object(_) => put(format!("{name}.{n}"), &item.compact()),
+                })
+            }
         }
     }
 

@@ -12,6 +12,7 @@ pub mod arguments;
 pub mod carrier;
 pub mod decode;
 pub mod form;
+pub mod help;
 pub mod http;
 pub mod json;
 pub mod limits;

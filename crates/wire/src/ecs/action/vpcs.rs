@@ -32,10 +32,13 @@ pub(super) const ACTIONS: &[Action] = &[
         products: &[Product::Ecs, Product::Vpc],
         summary: "Lists the regions of this server.",
         write: false,
-        parameters: &[&[
-            REGION_OPTIONAL.documented("Not looked at."),
-            text("AcceptLanguage", code::INVALID_PARAMETER, ANY_TEXT, "Not looked at."),
-        ]],
+        // Without `RegionId`: clients send their own default region, known here or not.
+        parameters: &[&[text(
+            "AcceptLanguage",
+            code::INVALID_PARAMETER,
+            ANY_TEXT,
+            "Not looked at.",
+        )]],
         decode: |_| Ok(Command::DescribeRegions),
     },
     Action {
