@@ -1,7 +1,8 @@
-//! What a refused request is told: a stable code, who is to blame, what happened, what to do next, and where.
+//! What a refused request is told: a stable code, who is to blame, what happened, what to do next,
+//! and where.
 //!
-//! Knows the classes of refusal and nothing of HTTP: the rim turns a class into a status. The codes are the public API's own;
-//! each is written where the refusal is decided.
+//! Knows the classes of refusal and nothing of HTTP: the rim turns a class into a status. The codes
+//! are the public API's own; each is written where the refusal is decided.
 use alloc::borrow::Cow;
 use core::fmt;
 

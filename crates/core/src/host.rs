@@ -1,4 +1,5 @@
-//! What a host should enforce, and what it says it does: pure values between the state and the agent.
+//! What a host should enforce, and what it says it does: pure values between the state and the
+//! agent.
 //!
 //! Knows no kernel and no device beyond its name.
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -78,7 +79,8 @@ pub struct BoundInterface {
     pub flows_max: u32,
 }
 
-/// The addresses of one VPC's members: each prefix with the groups that its interface is in, sorted.
+/// The addresses of one VPC's members: each prefix with the groups that its interface is in,
+/// sorted.
 pub type Members = BTreeMap<Prefix, Vec<SecurityGroupId>>;
 
 /// What a host should enforce, as of a revision.

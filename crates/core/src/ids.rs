@@ -1,6 +1,7 @@
 //! Names of things: one type per noun, so that a group's id is never taken for an interface's.
 //!
-//! An id is opaque text of a bounded alphabet. Nothing here knows how ids are made or what they point to.
+//! An id is opaque text of a bounded alphabet. Nothing here knows how ids are made or what they
+//! point to.
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::fmt;

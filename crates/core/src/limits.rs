@@ -34,7 +34,8 @@ pub const PAGE_SIZE_MAX: u32 = 100;
 pub const MAX_RESULTS_DEFAULT: u32 = 10;
 /// Largest `MaxResults` of DescribeSecurityGroups.
 pub const MAX_RESULTS_MAX: u32 = 100;
-/// `MaxResults` of DescribeNetworkInterfaces and DescribeSecurityGroupAttribute where only `NextToken` is sent.
+/// `MaxResults` of DescribeNetworkInterfaces and DescribeSecurityGroupAttribute where only
+/// `NextToken` is sent.
 pub const LONG_RESULTS_DEFAULT: u32 = 500;
 /// Largest `MaxResults` of DescribeNetworkInterfaces.
 pub const INTERFACE_RESULTS_MAX: u32 = 500;

@@ -72,7 +72,8 @@ pub struct Prefix {
 }
 
 impl Prefix {
-    /// The prefix of `length` bits around `address`; host bits are cleared. `None` if the family has fewer bits.
+    /// The prefix of `length` bits around `address`; host bits are cleared. `None` if the family
+    /// has fewer bits.
     pub fn new(address: IpAddr, length: u8) -> Option<Self> {
         let family = Family::of(address);
         if length > family.bits() {
@@ -139,8 +140,8 @@ impl fmt::Debug for Prefix {
 
 /// An address or CIDR as a user wrote it: `10.0.0.1`, `10.0.0.1/8`, `2001:db8::/32`.
 ///
-/// Keeps whether a length was given and the host bits, because answers echo them; [`Cidr::prefix`] is what it means.
-/// IPv6 is printed in its canonical (RFC 5952) form.
+/// Keeps whether a length was given and the host bits, because answers echo them; [`Cidr::prefix`]
+/// is what it means. IPv6 is printed in its canonical (RFC 5952) form.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cidr {
     address: IpAddr,

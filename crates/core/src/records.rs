@@ -1,7 +1,8 @@
 //! What is kept: one record per stored thing, and how a decision changes them.
 //!
-//! Knows what a thing consists of; knows neither its bytes (see the wire crate) nor who may change it (see [`crate::state`]).
-//! Every record belongs to one account: it names its owner, or stands in a group or on an interface that does.
+//! Knows what a thing consists of; knows neither its bytes (see the wire crate) nor who may change
+//! it (see [`crate::state`]). Every record belongs to one account: it names its owner, or stands in
+//! a group or on an interface that does.
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -45,8 +46,8 @@ pub enum Record {
     Token(TokenRecord),
 }
 
-/// What a record is found by. The order of the variants is an order in which records can be absorbed one by one: what a record
-/// refers to goes ahead of it.
+/// What a record is found by. The order of the variants is an order in which records can be
+/// absorbed one by one: what a record refers to goes ahead of it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RecordKey {
     /// Of [`Record::Account`].

@@ -1,6 +1,7 @@
 //! One rule of a security group: what it matches and what it says.
 //!
-//! A [`Rule`] holds what decides verdicts and nothing else; names, descriptions and times belong to the state around it.
+//! A [`Rule`] holds what decides verdicts and nothing else; names, descriptions and times belong to
+//! the state around it.
 use core::fmt;
 use core::str::FromStr;
 
@@ -99,7 +100,8 @@ pub enum PortMatch {
     List(PortRangeListId),
 }
 
-/// One rule. `ports` is always the packet's destination port, `source_ports` its source port, in both directions.
+/// One rule. `ports` is always the packet's destination port, `source_ports` its source port, in
+/// both directions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     /// Its stable id.
@@ -114,8 +116,8 @@ pub struct Rule {
     pub source_ports: Ports,
     /// Destination of an egress rule, source of an ingress rule.
     pub peer: Peer,
-    /// The local side's addresses: `SourceCidrIp`/`Ipv6SourceCidrIp` of an egress rule, `DestCidrIp`/`Ipv6DestCidrIp` of an
-    /// ingress rule. `None`: all.
+    /// The local side's addresses: `SourceCidrIp`/`Ipv6SourceCidrIp` of an egress rule,
+    /// `DestCidrIp`/`Ipv6DestCidrIp` of an ingress rule. `None`: all.
     pub local: Option<Cidr>,
     /// What it says.
     pub policy: Policy,

@@ -1,7 +1,7 @@
 //! Names, descriptions and tags: what users call their things.
 //!
-//! Each type holds only text that its field accepts, and keeps it as written. The code of a refusal differs from action to
-//! action, so it is not decided here.
+//! Each type holds only text that its field accepts, and keeps it as written. The code of a refusal
+//! differs from action to action, so it is not decided here.
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -70,8 +70,12 @@ macro_rules! texts {
 texts! {
     /// `SecurityGroupName`, `NetworkInterfaceName`.
     Name,
-    "2 to 128 letters, digits, `:`, `_`, `.`, `-` that begin with a letter and not with http:// or https://",
-    |text| within(text, 2, 128) && !is_link(text) && starts_with_letter(text) && text.chars().all(is_name_character);
+    "2 to 128 letters, digits, `:`, `_`, `.`, `-` that begin with a letter \
+     and not with http:// or https://",
+    |text| within(text, 2, 128)
+        && !is_link(text)
+        && starts_with_letter(text)
+        && text.chars().all(is_name_character);
     /// `VpcName`, `VSwitchName`.
     Label,
     "1 to 128 characters that do not begin with http:// or https://",

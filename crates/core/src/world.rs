@@ -1,7 +1,9 @@
-//! Groups, interfaces and lists as they are at one moment: everything a verdict depends on, and nothing else.
+//! Groups, interfaces and lists as they are at one moment: everything a verdict depends on, and
+//! nothing else.
 //!
-//! A [`World`] is a value. It keeps its indexes (members of a group, owner of an address) true through every change, and
-//! leaves it to its maker (the state machine, a world file) to refuse what may not be: see [`World::put_interface`].
+//! A [`World`] is a value. It keeps its indexes (members of a group, owner of an address) true
+//! through every change, and leaves it to its maker (the state machine, a world file) to refuse
+//! what may not be: see [`World::put_interface`].
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -53,7 +55,8 @@ pub struct Interface {
     pub id: NetworkInterfaceId,
     /// Its VPC.
     pub vpc: VpcId,
-    /// Its hardware address; `None` only in world files that leave it out (it has no link-local address then).
+    /// Its hardware address; `None` only in world files that leave it out (it has no link-local
+    /// address then).
     pub mac: Option<Mac>,
     /// Its addresses and prefixes, of both families; an address is a prefix of all bits.
     pub addresses: Vec<Prefix>,
@@ -165,7 +168,8 @@ impl World {
         self.members.get(group).map_or(0, BTreeSet::len)
     }
 
-    /// The interface whose address (or prefix) this is in the VPC; the longest prefix, if several hold it.
+    /// The interface whose address (or prefix) this is in the VPC; the longest prefix, if several
+    /// hold it.
     pub fn owner(&self, vpc: &VpcId, address: IpAddr) -> Option<&Interface> {
         let family = Family::of(address);
         let from = (vpc.clone(), family, 0);
@@ -206,8 +210,8 @@ impl World {
         self.groups.get_mut(group)?.rules.remove(rule)
     }
 
-    /// Adds or replaces an interface. That its groups exist and fit and that no other interface of the VPC has one of its
-    /// addresses is the caller's to check first.
+    /// Adds or replaces an interface. That its groups exist and fit and that no other interface of
+    /// the VPC has one of its addresses is the caller's to check first.
     pub fn put_interface(&mut self, interface: Interface) {
         self.remove_interface(&interface.id);
         for group in &interface.groups {

@@ -1,7 +1,7 @@
 //! Every verb, with what it needs, and what its answer needs: the one list for all ways in.
 //!
-//! Values here are typed and say nothing false alone; whether they fit the state is decided by [`crate::state`]. Texts,
-//! spellings and defaults of spelling are the wire's business.
+//! Values here are typed and say nothing false alone; whether they fit the state is decided by
+//! [`crate::state`]. Texts, spellings and defaults of spelling are the wire's business.
 mod outcome;
 mod paging;
 mod rule;
@@ -298,7 +298,8 @@ pub struct DescribeSecurityGroupAttribute {
     pub group: SecurityGroupId,
     /// `Direction`; `None`: both.
     pub direction: Option<Direction>,
-    /// `NicType`, where it is one of the API's; anything else is `None`. VPC groups do not look at it.
+    /// `NicType`, where it is one of the API's; anything else is `None`. VPC groups do not look at
+    /// it.
     pub nic_type: Option<crate::records::NicType>,
     /// Which part of the rules; [`Paging::All`] unless `NextToken` or `MaxResults` was sent.
     pub paging: Paging,

@@ -1,7 +1,8 @@
 //! A rule as a request describes it: the fields each on their own, and what they say together.
 //!
-//! [`RuleSpec::new`] is the one place that knows which fields may stand together and which goes ahead of which. What depends on
-//! the group (its network, its type) or on the peer's existence is left to the state.
+//! [`RuleSpec::new`] is the one place that knows which fields may stand together and which goes
+//! ahead of which. What depends on the group (its network, its type) or on the peer's existence is
+//! left to the state.
 use alloc::string::String;
 
 use crate::error::ApiError;
@@ -30,7 +31,8 @@ pub struct RuleFields {
     pub dest_cidr: Option<Cidr>,
     /// `Ipv6DestCidrIp`.
     pub ipv6_dest_cidr: Option<Cidr>,
-    /// `DestGroupId` of an egress rule, `SourceGroupId` of an ingress rule; ignored beside a peer CIDR.
+    /// `DestGroupId` of an egress rule, `SourceGroupId` of an ingress rule; ignored beside a peer
+    /// CIDR.
     pub peer_group: Option<SecurityGroupId>,
     /// `DestGroupOwnerId` or `SourceGroupOwnerId`; ignored without a peer group.
     pub peer_owner_id: Option<AccountId>,

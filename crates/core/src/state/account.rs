@@ -1,4 +1,5 @@
-//! Accounts and their keys: made once by whoever starts the server, and found by whoever verifies a request.
+//! Accounts and their keys: made once by whoever starts the server, and found by whoever verifies a
+//! request.
 //!
 //! Knows no signature; the secret passes through.
 use alloc::vec;

@@ -1,4 +1,5 @@
-//! Which interface is tied to which device of this host. Knows nothing of what happens at the device.
+//! Which interface is tied to which device of this host. Knows nothing of what happens at the
+//! device.
 use alloc::vec;
 use alloc::vec::Vec;
 

@@ -1,4 +1,5 @@
-//! From all that match to the part that was asked for. Knows keys and pages, nothing of what the rows are.
+//! From all that match to the part that was asked for. Knows keys and pages, nothing of what the
+//! rows are.
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
@@ -65,8 +66,8 @@ impl FromStr for RuleKey {
     }
 }
 
-/// The keys, sorted, of the part that was asked for. A token is the last key of the part before: it holds even when that row is
-/// gone meanwhile.
+/// The keys, sorted, of the part that was asked for. A token is the last key of the part before: it
+/// holds even when that row is gone meanwhile.
 pub(super) fn part<K: Ord + fmt::Display + FromStr>(
     mut keys: Vec<K>,
     paging: &Paging,

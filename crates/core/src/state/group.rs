@@ -1,4 +1,5 @@
-//! Security groups as such: made, listed, changed, and deleted when nothing depends on them. Their rules are next door.
+//! Security groups as such: made, listed, changed, and deleted when nothing depends on them. Their
+//! rules are next door.
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;

@@ -1,4 +1,5 @@
-//! What the state looks up without looking through everything. Derived from the records alone, and following every change.
+//! What the state looks up without looking through everything. Derived from the records alone, and
+//! following every change.
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
@@ -33,8 +34,8 @@ pub(super) struct Index {
     pub(super) devices: BTreeMap<DeviceName, NetworkInterfaceId>,
     /// Rules by the group they name: the groups they stand in, and how many in each.
     pub(super) references: Counts<SecurityGroupId, SecurityGroupId>,
-    /// The combinations of groups that interfaces have, by each of the groups: the rules of an interface are counted once per
-    /// combination and not once per interface.
+    /// The combinations of groups that interfaces have, by each of the groups: the rules of an
+    /// interface are counted once per combination and not once per interface.
     pub(super) combinations: Counts<SecurityGroupId, Vec<SecurityGroupId>>,
     /// Addresses of all members of a group.
     pub(super) addresses_of_group: BTreeMap<SecurityGroupId, usize>,

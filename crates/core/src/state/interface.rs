@@ -156,7 +156,8 @@ impl State {
         Ok(Addresses { primary, secondary, ipv6 })
     }
 
-    /// The groups, each once, if an interface of this VPC with so many addresses may be in all of them. `old` are those it is in.
+    /// The groups, each once, if an interface of this VPC with so many addresses may be in all of
+    /// them. `old` are those it is in.
     fn check_groups(
         &self,
         context: &Context<'_>,

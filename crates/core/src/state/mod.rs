@@ -1,8 +1,9 @@
 //! The state machine: what there is, what a command would change, and how changes are taken in.
 //!
-//! [`State::apply`] decides and changes nothing; [`State::absorb`] changes and decides nothing. Whoever keeps the records puts
-//! the two together. Indexes here follow every change, so that no decision looks at more than it is about. One module per noun;
-//! each refuses what may not be, with the public API's codes.
+//! [`State::apply`] decides and changes nothing; [`State::absorb`] changes and decides nothing.
+//! Whoever keeps the records puts the two together. Indexes here follow every change, so that no
+//! decision looks at more than it is about. One module per noun; each refuses what may not be, with
+//! the public API's codes.
 mod account;
 mod binding;
 mod describe;
@@ -89,7 +90,8 @@ impl State {
         Self::default()
     }
 
-    /// What the command would answer and change. Nothing has changed when it returns, and a refused command has no changes.
+    /// What the command would answer and change. Nothing has changed when it returns, and a refused
+    /// command has no changes.
     pub fn apply(
         &self,
         context: &mut Context<'_>,

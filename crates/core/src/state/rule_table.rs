@@ -1,5 +1,5 @@
-//! The rules of one group by id, as a sorted list: a group has at most a thousand or so, and a million rules in all are to stay
-//! small. Knows nothing of what a rule says.
+//! The rules of one group by id, as a sorted list: a group has at most a thousand or so, and a
+//! million rules in all are to stay small. Knows nothing of what a rule says.
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 

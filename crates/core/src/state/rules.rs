@@ -1,6 +1,8 @@
-//! Rules of a group: authorized, revoked, counted, and never twice. A call happens whole or not at all.
+//! Rules of a group: authorized, revoked, counted, and never twice. A call happens whole or not at
+//! all.
 //!
-//! What one rule's fields say together is known by [`RuleSpec`]; here it meets the group, its network and its peers.
+//! What one rule's fields say together is known by [`RuleSpec`]; here it meets the group, its
+//! network and its peers.
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -76,8 +78,9 @@ impl Draft<'_> {
     }
 }
 
-/// Everything but the description, the peer's owner, the id and the time makes a rule what it is. CIDRs are compared as written
-/// (`10.0.0.1` and `10.0.0.1/32` are two rules), because clients look for what they wrote.
+/// Everything but the description, the peer's owner, the id and the time makes a rule what it is.
+/// CIDRs are compared as written (`10.0.0.1` and `10.0.0.1/32` are two rules), because clients look
+/// for what they wrote.
 fn same_content(spec: &RuleSpec, nic_type: NicType, record: &RuleRecord) -> bool {
     let rule = &record.rule;
     nic_type == record.nic_type
@@ -263,7 +266,8 @@ impl State {
         Ok(foreign.then(|| Box::new(PeerOwner { account: owner, text })))
     }
 
-    /// The account that is said to own the peer group: the caller unless said otherwise; `None`: there is no such account.
+    /// The account that is said to own the peer group: the caller unless said otherwise; `None`:
+    /// there is no such account.
     fn claimed_owner(
         &self,
         context: &Context<'_>,
@@ -330,7 +334,8 @@ impl State {
         self.remove_rule(&record.group, &record.rule.id);
         let Some(entry) = self.groups.get_mut(&record.group) else { return };
         if let Some(record) = Arc::get_mut(&mut record) {
-            // A record that was just read has a text of its own for its group; one for all rules of a group is enough.
+            // A record that was just read has a text of its own for its group; one for all rules of
+            // a group is enough.
             record.group = entry.record.id.clone();
         }
         if let Peer::Group(peer) = &record.rule.peer {

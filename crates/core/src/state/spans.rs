@@ -1,4 +1,5 @@
-//! Numbers in use, kept as spans without gaps, so that the lowest free one is found at once. Knows nothing of addresses.
+//! Numbers in use, kept as spans without gaps, so that the lowest free one is found at once. Knows
+//! nothing of addresses.
 use alloc::collections::BTreeMap;
 
 /// A set of numbers: first → last of each span; no two spans touch.

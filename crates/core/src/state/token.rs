@@ -26,7 +26,8 @@ impl State {
         }
     }
 
-    /// Adds what the token needs to a decision: the answer under the token, and a few expired tokens removed.
+    /// Adds what the token needs to a decision: the answer under the token, and a few expired
+    /// tokens removed.
     pub(super) fn remember(&self, context: &Context<'_>, decision: &mut Decision) {
         let own = context.idempotency.as_ref().map(|asked| (context.caller, &asked.token));
         if own.is_none() && decision.changes.is_empty() {

@@ -1,4 +1,5 @@
-//! VPCs: the space in which addresses are unique, its IPv4 block, and its IPv6 block where it has one.
+//! VPCs: the space in which addresses are unique, its IPv4 block, and its IPv6 block where it has
+//! one.
 use alloc::vec;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -1,4 +1,5 @@
-//! A state, a clock, dice and names for the ids they make; every step is held against a state rebuilt from its records.
+//! A state, a clock, dice and names for the ids they make; every step is held against a state
+//! rebuilt from its records.
 use std::collections::{BTreeMap, BTreeSet};
 
 use portcullis_core::command::{

@@ -1,7 +1,8 @@
 //! The tiny language of the scripts: `verb name key=value… => answer`, one command a line.
 //!
-//! A name stands for an id wherever it occurs; a word that is no name stands for itself. Options of every line: `token=`,
-//! `digest=`, `dry`, `region=`, `as=` and `later=` (milliseconds that pass before).
+//! A name stands for an id wherever it occurs; a word that is no name stands for itself. Options of
+//! every line: `token=`, `digest=`, `dry`, `region=`, `as=` and `later=` (milliseconds that pass
+//! before).
 use std::collections::BTreeMap;
 
 use portcullis_core::command::*;

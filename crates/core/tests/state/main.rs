@@ -1,4 +1,5 @@
-//! The state machine from outside: scripts in a tiny language, and random commands against a model a child could read.
+//! The state machine from outside: scripts in a tiny language, and random commands against a model
+//! a child could read.
 // Nothing here ships; a test may stop at the first surprise.
 #![allow(clippy::unwrap_used, clippy::panic)]
 

@@ -1,4 +1,5 @@
-//! Random commands against a model made of lists: the same answers, the same number of changes, the same contents.
+//! Random commands against a model made of lists: the same answers, the same number of changes, the
+//! same contents.
 //!
 //! The model knows no index and looks through everything; it is meant to be read, not to be quick.
 use std::collections::BTreeSet;

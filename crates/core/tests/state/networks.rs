@@ -48,7 +48,8 @@ fn blocks_of_a_vpc_are_bounded() {
         vpc c cidr=127.0.0.0/16 => 400 InvalidCidrBlock.Malformed CidrBlock
         vpc c cidr=100.64.0.0/16 => 400 InvalidCidrBlock.Malformed CidrBlock
         vpc c user-cidrs=1.0.0.0/8,2.0.0.0/8,3.0.0.0/8
-        vpc d user-cidrs=1.0.0.0/8,2.0.0.0/8,3.0.0.0/8,4.0.0.0/8 => 400 InvalidUserCidr.Malformed UserCidr
+        vpc d user-cidrs=1.0.0.0/8,2.0.0.0/8,3.0.0.0/8,4.0.0.0/8 => \
+            400 InvalidUserCidr.Malformed UserCidr
         vpc d ipv6=2001:db8:0:100::/56
         vpc e ipv6=2001:db8::/64 => 400 InvalidIpv6CidrBlock.Malformed Ipv6CidrBlock
         vpc e ipv6=2001:db8::1/56 => 400 InvalidIpv6CidrBlock.Malformed Ipv6CidrBlock
@@ -83,10 +84,12 @@ fn a_vswitch_is_a_part_of_its_vpc() {
         vswitch u vpc=v cidr=10.0.0.0/15 => 400 InvalidCidrBlock.Malformed CidrBlock
         vswitch u vpc=v cidr=10.0.2.0/30 => 400 InvalidCidrBlock.Malformed CidrBlock
         vswitch u vpc=v cidr=10.0.2.1/24 => 400 InvalidCidrBlock.Malformed CidrBlock
-        vswitch u vpc=v cidr=10.0.2.0/24 ipv6=255 => 400 InvalidIpv6CidrBlock.Overlapped Ipv6CidrBlock
+        vswitch u vpc=v cidr=10.0.2.0/24 ipv6=255 => \
+            400 InvalidIpv6CidrBlock.Overlapped Ipv6CidrBlock
         vswitch u vpc=plain cidr=10.0.2.0/24 ipv6=0 => 400 InvalidCidrBlock.Overlapped CidrBlock
         delete-vswitch o => ok -1
-        vswitch u vpc=plain cidr=10.0.2.0/24 ipv6=0 => 400 InvalidIpv6CidrBlock.Malformed Ipv6CidrBlock
+        vswitch u vpc=plain cidr=10.0.2.0/24 ipv6=0 => \
+            400 InvalidIpv6CidrBlock.Malformed Ipv6CidrBlock
         vswitch u vpc=vpc-none cidr=10.0.2.0/24 => 404 InvalidVpcID.NotFound VpcId
         delete-vswitch vsw-none => 404 InvalidVswitchID.NotFound VSwitchId
         group g vpc=v
@@ -107,7 +110,8 @@ fn an_interface_gets_addresses_of_its_vswitch() {
         eni a vswitch=s groups=g
         eni b vswitch=s groups=g primary=10.0.0.3 secondary=10.0.0.3 ipv6=fd00:0:0:1::1
         eni c vswitch=s groups=g more-ipv6=2
-        enis => 3 [a 10.0.0.1 g Available; b 10.0.0.3,fd00:0:0:1::1 g Available; c 10.0.0.2,fd00:0:0:1::2,fd00:0:0:1::3 g Available]
+        enis => 3 [a 10.0.0.1 g Available; b 10.0.0.3,fd00:0:0:1::1 g Available; \
+            c 10.0.0.2,fd00:0:0:1::2,fd00:0:0:1::3 g Available]
         vswitches vpc=v name=none => 0 []
         vswitches ids=s => 1 [s 10.0.0.0/29 fd00:0:0:1::/64 free=1]
         eni d vswitch=s groups=g more=1 => 403 InvalidVSwitchId.IpNotEnough PrivateIpAddress
@@ -115,12 +119,14 @@ fn an_interface_gets_addresses_of_its_vswitch() {
         eni d vswitch=s groups=g primary=10.0.0.0 => 400 InvalidIp.Address PrimaryIpAddress
         eni d vswitch=s groups=g primary=10.0.0.5 => 400 InvalidIp.Address PrimaryIpAddress
         eni d vswitch=s groups=g primary=10.0.1.5 => 400 InvalidIp.Address PrimaryIpAddress
-        eni d vswitch=s groups=g secondary=10.0.0.4,10.0.0.4 => 400 InvalidPrivateIpAddress.Duplicated PrivateIpAddress
+        eni d vswitch=s groups=g secondary=10.0.0.4,10.0.0.4 => \
+            400 InvalidPrivateIpAddress.Duplicated PrivateIpAddress
         eni d vswitch=s groups=g ipv6=fd00:0:0:1::1 => 403 InvalidIp.IpRepeated Ipv6Address
         eni d vswitch=s groups=g ipv6=fd00:0:0:2::9 => 400 InvalidIp.Address Ipv6Address
         eni d vswitch=s groups=g ipv6=fd00:0:0:1:: => 400 InvalidIp.Address Ipv6Address
         eni d vswitch=s groups=g more-ipv6=11 => 400 InvalidParameter Ipv6Address
-        eni d vswitch=plain groups=g ipv6=fd00:0:0:1::7 => 400 InvalidVSwitch.Ipv6NotTurnOn VSwitchId
+        eni d vswitch=plain groups=g ipv6=fd00:0:0:1::7 => \
+            400 InvalidVSwitch.Ipv6NotTurnOn VSwitchId
         eni d vswitch=plain groups=g more=50 => 400 InvalidParameter PrivateIpAddress
         eni d vswitch=plain groups=g more=49
         eni x vswitch=vsw-none groups=g => 404 InvalidVSwitchId.NotFound VSwitchId
@@ -241,8 +247,10 @@ fn an_interface_is_changed_only_by_what_is_sent() {
         modify-eni a delete-on-release=false
         modify-eni a udp=60 closed=15
         modify-eni a tcp=910 => ok
-        modify-eni a tcp=911 => 400 InvalidParameter.ConnectionTrackingConfiguration ConnectionTrackingConfiguration
-        modify-eni a closed=16 => 400 InvalidParameter.ConnectionTrackingConfiguration ConnectionTrackingConfiguration
+        modify-eni a tcp=911 => \
+            400 InvalidParameter.ConnectionTrackingConfiguration ConnectionTrackingConfiguration
+        modify-eni a closed=16 => \
+            400 InvalidParameter.ConnectionTrackingConfiguration ConnectionTrackingConfiguration
         ",
     );
 }

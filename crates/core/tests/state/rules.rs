@@ -17,7 +17,9 @@ fn defaults_are_filled_in_and_cidrs_are_echoed() {
         egress g dest=1.2.3.4 source=10.0.0.0/16 source-ports=1024/65535 ports=443/443
         ingress g source=0.0.0.0/0 proto=all ports=-1/-1 nic=internet
         rules g direction=ingress => 1 [ingress ALL -1/-1 0.0.0.0/0 Accept 1 intranet]
-        rules g direction=egress => 3 [egress ICMPV6 -1/-1 2001:db8::1 Drop 100 intranet; egress TCP 443/443 1.2.3.4 Accept 1 intranet local=10.0.0.0/16 from=1024/65535; egress TCP 80/80 10.0.0.1/8 Accept 1 intranet `one`]
+        rules g direction=egress => 3 [egress ICMPV6 -1/-1 2001:db8::1 Drop 100 intranet; \
+            egress TCP 443/443 1.2.3.4 Accept 1 intranet local=10.0.0.0/16 from=1024/65535; \
+            egress TCP 80/80 10.0.0.1/8 Accept 1 intranet `one`]
         rules g nic=internet direction=ingress => 1 [ingress ALL -1/-1 0.0.0.0/0 Accept 1 intranet]
         ",
     );
@@ -36,25 +38,35 @@ fn fields_must_fit_together() {
         ingress g dest=10.0.0.0/8 => 400 MissingParameter.Source SourceCidrIp
         egress g dest=10.0.0.0/8 dest6=::/0 => 400 InvalidParam.DestIp Ipv6DestCidrIp
         ingress g source=10.0.0.0/8 source6=::/0 => 400 InvalidParam.SourceIp Ipv6SourceCidrIp
-        egress g dest=10.0.0.0/8 source=1.1.1.1 source6=::1 => 400 InvalidParam.SourceIp Ipv6SourceCidrIp
+        egress g dest=10.0.0.0/8 source=1.1.1.1 source6=::1 => \
+            400 InvalidParam.SourceIp Ipv6SourceCidrIp
         egress g dest=::/0 => 400 InvalidDestCidrIp.Malformed DestCidrIp
         egress g dest6=10.0.0.0/8 => 400 InvalidParam.Ipv6DestCidrIp Ipv6DestCidrIp
         egress g dest=10.0.0.0/8 source=::1 => 400 InvalidSourceCidrIp.Malformed SourceCidrIp
-        egress g dest=10.0.0.0/8 source6=1.1.1.1 => 400 InvalidParam.Ipv6SourceCidrIp Ipv6SourceCidrIp
-        egress g dest=10.0.0.0/8 source6=::1 => 400 InvalidParam.Ipv4ProtocolConflictWithIpv6Address IpProtocol
-        egress g dest6=::/0 source=1.1.1.1 => 400 InvalidParam.Ipv6ProtocolConflictWithIpv4Address IpProtocol
-        egress g dest6=::/0 proto=ICMP ports=-1/-1 => 400 InvalidParam.Ipv4ProtocolConflictWithIpv6Address IpProtocol
-        egress g dest=1.1.1.1 proto=ICMPv6 ports=-1/-1 => 400 InvalidParam.Ipv6ProtocolConflictWithIpv4Address IpProtocol
-        egress g peer=h source6=::1 proto=ICMP ports=-1/-1 => 400 InvalidParam.Ipv4ProtocolConflictWithIpv6Address IpProtocol
+        egress g dest=10.0.0.0/8 source6=1.1.1.1 => \
+            400 InvalidParam.Ipv6SourceCidrIp Ipv6SourceCidrIp
+        egress g dest=10.0.0.0/8 source6=::1 => \
+            400 InvalidParam.Ipv4ProtocolConflictWithIpv6Address IpProtocol
+        egress g dest6=::/0 source=1.1.1.1 => \
+            400 InvalidParam.Ipv6ProtocolConflictWithIpv4Address IpProtocol
+        egress g dest6=::/0 proto=ICMP ports=-1/-1 => \
+            400 InvalidParam.Ipv4ProtocolConflictWithIpv6Address IpProtocol
+        egress g dest=1.1.1.1 proto=ICMPv6 ports=-1/-1 => \
+            400 InvalidParam.Ipv6ProtocolConflictWithIpv4Address IpProtocol
+        egress g peer=h source6=::1 proto=ICMP ports=-1/-1 => \
+            400 InvalidParam.Ipv4ProtocolConflictWithIpv6Address IpProtocol
         egress g dest=10.0.0.0/8 source=10.0.0.1/8 => 400 InvalidParamter.Conflict SourceCidrIp
         egress g dest=10.0.0.0/8 ports=none => 400 MissingPortRange PortRange
         egress g dest=10.0.0.0/8 ports=-1/-1 => 400 InvalidParam.PortRange PortRange
         egress g dest=10.0.0.0/8 ports=-1/-1 proto=UDP => 400 InvalidParam.PortRange PortRange
         egress g dest=10.0.0.0/8 proto=ICMP => 400 OperationDenied PortRange
         egress g dest=10.0.0.0/8 proto=ALL => 400 OperationDenied PortRange
-        egress g dest=10.0.0.0/8 proto=GRE ports=-1/-1 source-ports=1/1 => 400 OperationDenied SourcePortRange
-        egress g dest=10.0.0.0/8 proto=GRE ports=none port-list=prl-1 => 400 OperationDenied PortRangeListId
-        egress g dest=10.0.0.0/8 ports=none port-list=prl-1 => 404 InvalidPortRangeListId.NotFound PortRangeListId
+        egress g dest=10.0.0.0/8 proto=GRE ports=-1/-1 source-ports=1/1 => \
+            400 OperationDenied SourcePortRange
+        egress g dest=10.0.0.0/8 proto=GRE ports=none port-list=prl-1 => \
+            400 OperationDenied PortRangeListId
+        egress g dest=10.0.0.0/8 ports=none port-list=prl-1 => \
+            404 InvalidPortRangeListId.NotFound PortRangeListId
         egress g dest=10.0.0.0/8 port-list=prl-1
         egress g dest=10.0.0.0/8 proto=GRE ports=-1/-1 source-ports=-1/-1
         egress g dest=10.0.0.0/8 proto=200 ports=-1/-1
@@ -62,7 +74,9 @@ fn fields_must_fit_together() {
         ingress g list=pl-1 => 404 InvalidPrefixListId.NotFound SourcePrefixListId
         egress sg-none dest=1.1.1.1 => 404 InvalidSecurityGroupId.NotFound SecurityGroupId
         egress g dest=1.1.1.1 as=other => 404 InvalidSecurityGroupId.NotFound SecurityGroupId
-        rules g => 3 [egress 200 -1/-1 10.0.0.0/8 Accept 1 intranet; egress GRE -1/-1 10.0.0.0/8 Accept 1 intranet; egress TCP 80/80 10.0.0.0/8 Accept 1 intranet]
+        rules g => 3 [egress 200 -1/-1 10.0.0.0/8 Accept 1 intranet; \
+            egress GRE -1/-1 10.0.0.0/8 Accept 1 intranet; \
+            egress TCP 80/80 10.0.0.0/8 Accept 1 intranet]
         ",
     );
 }
@@ -76,7 +90,8 @@ fn a_cidr_goes_ahead_of_a_group_and_a_group_of_a_list() {
         group h vpc=v
         egress g dest=10.0.0.0/8 peer=sg-none owner=9 account=nobody list=pl-none
         egress g peer=h list=pl-none
-        rules g => 2 [egress TCP 80/80 10.0.0.0/8 Accept 1 intranet; egress TCP 80/80 h Accept 1 intranet]
+        rules g => 2 [egress TCP 80/80 10.0.0.0/8 Accept 1 intranet; \
+            egress TCP 80/80 h Accept 1 intranet]
         ",
     );
 }
@@ -112,9 +127,12 @@ fn a_peer_group_must_be_one_that_may_be_named() {
         egress g peer=h owner=42 => 404 InvalidDestGroupId.NotFound DestGroupId
         egress g peer=h owner=7 => 404 InvalidDestGroupId.NotFound DestGroupId
         egress g peer=h account=nobody => 404 InvalidDestGroupId.NotFound DestGroupId
-        egress g peer=h owner=42 account=root => 400 InvalidParam.DestGroupOwner DestGroupOwnerAccount
-        egress g peer=h owner=ROOT account=other@example.com => 400 InvalidParam.DestGroupOwner DestGroupOwnerAccount
-        ingress g peer=h owner=ROOT account=nobody => 400 InvalidParam.SourceGroupOwner SourceGroupOwnerAccount
+        egress g peer=h owner=42 account=root => \
+            400 InvalidParam.DestGroupOwner DestGroupOwnerAccount
+        egress g peer=h owner=ROOT account=other@example.com => \
+            400 InvalidParam.DestGroupOwner DestGroupOwnerAccount
+        ingress g peer=h owner=ROOT account=nobody => \
+            400 InvalidParam.SourceGroupOwner SourceGroupOwnerAccount
         egress g peer=h owner=ROOT account=root
         egress g peer=h account=root => ok
         egress g peer=h owner=ROOT => ok
@@ -139,7 +157,8 @@ fn a_group_of_another_account_in_the_same_vpc_is_named_with_its_owner() {
         egress g peer=sg-shared owner=42
         egress g peer=sg-shared account=42 => ok
         ingress g peer=sg-shared account=other@example.com owner=42
-        rules g => 2 [egress TCP 80/80 sg-shared Accept 1 intranet of=42/; ingress TCP 80/80 sg-shared Accept 1 intranet of=42/other@example.com]
+        rules g => 2 [egress TCP 80/80 sg-shared Accept 1 intranet of=42/; \
+            ingress TCP 80/80 sg-shared Accept 1 intranet of=42/other@example.com]
         groups => 2 [g [0, 6000, 2, 2]; h [0, 6000, 0, 0]]
         delete-group sg-shared => 404 InvalidSecurityGroupId.NotFound SecurityGroupId
         ",
@@ -156,13 +175,15 @@ fn a_classic_group_has_two_networks_and_no_ipv6() {
         egress c dest=1.1.1.1 nic=internet => ok
         egress c dest=1.1.1.1 nic=intranet
         rules c nic=intranet => 1 [egress TCP 80/80 1.1.1.1 Accept 1 intranet]
-        rules c => 2 [egress TCP 80/80 1.1.1.1 Accept 1 internet; egress TCP 80/80 1.1.1.1 Accept 1 intranet]
+        rules c => 2 [egress TCP 80/80 1.1.1.1 Accept 1 internet; \
+            egress TCP 80/80 1.1.1.1 Accept 1 intranet]
         egress c peer=d => 403 InvalidDestGroupId.Mismatch NicType
         ingress c peer=d nic=internet => 403 InvalidSourceGroupId.Mismatch NicType
         egress c peer=d nic=intranet
         egress c dest6=::1 => 400 InvalidParam.Ipv6DestCidrIp Ipv6DestCidrIp
         ingress c source6=::1 => 400 InvalidParam.Ipv6SourceCidrIp Ipv6SourceCidrIp
-        egress c peer=d nic=intranet source6=::1 => 400 InvalidParam.Ipv6SourceCidrIp Ipv6SourceCidrIp
+        egress c peer=d nic=intranet source6=::1 => \
+            400 InvalidParam.Ipv6SourceCidrIp Ipv6SourceCidrIp
         egress c list=pl-1 => 400 NotSupported.ClassicNetworkPrefixList DestPrefixListId
         revoke-egress c dest=1.1.1.1 => ok -1
         rules c nic=internet => 0 []
@@ -189,10 +210,16 @@ fn a_rule_stands_once_and_a_call_happens_whole() {
         egress g dest=4.4.4.4 | dest=4.4.4.4 => 400 InvalidParam.DuplicatePermissions Permissions
         egress g dest=4.4.4.4 | peer=g => 403 InvalidSecurityGroup.IsSame DestGroupId
         egress g dest=4.4.4.4 | dest6=4.4.4.4 => 400 InvalidParam.Ipv6DestCidrIp Ipv6DestCidrIp
-        rules g direction=egress => 7 [egress TCP 80/80 1.1.1.1 Accept 1 intranet; egress TCP 80/80 1.1.1.1 Accept 1 intranet from=1/2; egress TCP 80/80 1.1.1.1 Accept 1 intranet local=2.2.2.2; egress TCP 80/80 1.1.1.1 Accept 2 intranet; egress TCP 80/80 1.1.1.1 Drop 1 intranet; egress TCP 80/80 1.1.1.1/32 Accept 1 intranet; egress TCP 80/80 3.3.3.3 Accept 1 intranet]
+        rules g direction=egress => 7 [egress TCP 80/80 1.1.1.1 Accept 1 intranet; \
+            egress TCP 80/80 1.1.1.1 Accept 1 intranet from=1/2; \
+            egress TCP 80/80 1.1.1.1 Accept 1 intranet local=2.2.2.2; \
+            egress TCP 80/80 1.1.1.1 Accept 2 intranet; egress TCP 80/80 1.1.1.1 Drop 1 intranet; \
+            egress TCP 80/80 1.1.1.1/32 Accept 1 intranet; \
+            egress TCP 80/80 3.3.3.3 Accept 1 intranet]
         revoke-egress g dest=1.1.1.1 description=ignored => ok -1
         revoke-egress g dest=1.1.1.1 => ok
-        revoke-egress g dest=1.1.1.1 priority=2 | dest=9.9.9.9 | dest=1.1.1.1/32 | dest=1.1.1.1/32 => ok -2
+        revoke-egress g dest=1.1.1.1 priority=2 | dest=9.9.9.9 | dest=1.1.1.1/32 | dest=1.1.1.1/32 \
+            => ok -2
         revoke-ingress g source=9.9.9.9 => ok
         revoke-egress g peer=sg-none => ok
         revoke-egress g => 400 MissingParameter.Dest DestCidrIp
@@ -238,7 +265,8 @@ fn rules_are_revoked_by_id_all_or_none() {
     run(
         &mut harness,
         "
-        revoke-egress g rules=one,sgr-none => 400 InvalidSecurityGroupRule.RuleNotExist SecurityGroupRuleId
+        revoke-egress g rules=one,sgr-none => \
+            400 InvalidSecurityGroupRule.RuleNotExist SecurityGroupRuleId
         revoke-egress g rules=three => 400 InvalidSecurityGroupRule.RuleNotExist SecurityGroupRuleId
         revoke-egress g rules=two,two => ok -1
         revoke-egress g rules=two => 400 InvalidSecurityGroupRule.RuleNotExist SecurityGroupRuleId

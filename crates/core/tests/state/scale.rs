@@ -72,7 +72,8 @@ fn quickest(harness: &mut Harness, command: &Command) -> Duration {
     (0..20).map(|_| try_once(harness)).min().unwrap()
 }
 
-/// A thousand times the state and the same two decisions: with a look at every rule they would take a thousand times as long.
+/// A thousand times the state and the same two decisions: with a look at every rule they would take
+/// a thousand times as long.
 #[test]
 fn a_decision_looks_at_its_own_group_only() {
     let spec = RuleSpec::new(

@@ -1,4 +1,5 @@
-//! Client tokens: the same write twice, another write under the same token, and the end of a token's life.
+//! Client tokens: the same write twice, another write under the same token, and the end of a
+//! token's life.
 use portcullis_core::command::{Command, CreateVpc, Idempotency, Outcome, Written};
 use portcullis_core::limits::{CLIENT_TOKEN_LIFE_MS, EXPIRED_TOKENS_PER_WRITE_MAX};
 
@@ -37,7 +38,8 @@ fn a_refusal_and_a_dry_run_are_not_remembered() {
         egress g dest=1.1.1.1 token=t digest=2 dry => 400 DryRunOperation DryRun
         delete-group g dry => 400 DryRunOperation DryRun
         rules g token=t digest=9 => 1 [egress TCP 80/80 1.1.1.1 Accept 1 intranet]
-        egress g dest=1.1.1.1 token=t digest=2 as=other => 404 InvalidSecurityGroupId.NotFound SecurityGroupId
+        egress g dest=1.1.1.1 token=t digest=2 as=other => \
+            404 InvalidSecurityGroupId.NotFound SecurityGroupId
         ",
     );
 }

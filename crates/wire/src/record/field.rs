@@ -1,4 +1,5 @@
-//! How one value lies in a record, written and read by the same type. Knows bytes, numbers and text; no noun of ours.
+//! How one value lies in a record, written and read by the same type. Knows bytes, numbers and
+//! text; no noun of ours.
 use crate::record::Problem;
 
 /// Bytes that are still to be read.

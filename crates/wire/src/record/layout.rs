@@ -18,7 +18,9 @@ use crate::record::Problem;
 use crate::record::field::{Field, Reader};
 
 macro_rules! layouts {
-    ($($record:ident $write:ident $read:ident ($key:ident: $key_type:ty) [$($field:ident)*])*) => {$(
+    ($(
+        $record:ident $write:ident $read:ident ($key:ident: $key_type:ty) [$($field:ident)*]
+    )*) => {$(
         fn $write(record: &$record, out: &mut Vec<u8>) {
             $(record.$field.write(out);)*
         }
@@ -34,7 +36,8 @@ layouts! {
     Account write_account read_account (id: AccountId) [name root created_ms]
     AccessKey write_access_key read_access_key (id: AccessKeyId) [secret account active created_ms]
     Vpc write_vpc read_vpc (id: VpcId) [
-        owner region name description cidr ipv6_cidr user_cidrs router route_table resource_group tags created_ms
+        owner region name description cidr ipv6_cidr user_cidrs router route_table
+        resource_group tags created_ms
     ]
     VSwitch write_vswitch read_vswitch (id: VSwitchId) [
         owner region vpc zone name description cidr ipv6_cidr tags created_ms
@@ -43,8 +46,8 @@ layouts! {
         owner region vpc group_type inner_access name description resource_group tags created_ms
     ]
     InterfaceRecord write_interface read_interface (id: NetworkInterfaceId) [
-        owner region vpc vswitch zone name description mac primary secondary ipv6 groups source_dest_check
-        delete_on_release connection_tracking resource_group tags created_ms
+        owner region vpc vswitch zone name description mac primary secondary ipv6 groups
+        source_dest_check delete_on_release connection_tracking resource_group tags created_ms
     ]
     Binding write_binding read_binding (interface: NetworkInterfaceId) [device created_ms]
 }

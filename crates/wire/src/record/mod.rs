@@ -1,9 +1,11 @@
 //! Stored records: how the state's records look as keys and values.
 //!
-//! Knows bytes and the nouns of the core, not where they are kept. A key begins with the record's kind and goes on with its id;
-//! kinds are numbered so that keys in byte order are records in an order in which they can be absorbed. A value begins with the
-//! version of its layout; an unknown version is refused, never guessed at. Text is UTF-8 after its length, a number a varint,
-//! an option or a variant a byte and what it holds. The layouts are listed in `layout`, one per record.
+//! Knows bytes and the nouns of the core, not where they are kept. A key begins with the record's
+//! kind and goes on with its id; kinds are numbered so that keys in byte order are records in an
+//! order in which they can be absorbed. A value begins with the version of its layout; an unknown
+//! version is refused, never guessed at. Text is UTF-8 after its length, a number a varint, an
+//! option or a variant a byte and what it holds. The layouts are listed in `layout`, one per
+//! record.
 mod field;
 mod layout;
 mod nouns;

@@ -1,4 +1,5 @@
-//! How the core's nouns lie in a record. Texts go through their own parsers, so that no record holds what no request could.
+//! How the core's nouns lie in a record. Texts go through their own parsers, so that no record
+//! holds what no request could.
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use portcullis_core::ids::{
@@ -36,9 +37,10 @@ macro_rules! texts {
 }
 
 texts! {
-    AccessKeyId NetworkInterfaceId PortRangeListId PrefixListId RegionId ResourceGroupId RouteTableId RouterId
-    SecurityGroupId SecurityGroupRuleId VSwitchId VpcId ZoneId
-    AccountName ClientToken Description DeviceName Label Name NetworkDescription RuleDescription TagKey TagValue
+    AccessKeyId NetworkInterfaceId PortRangeListId PrefixListId RegionId ResourceGroupId
+    RouteTableId RouterId SecurityGroupId SecurityGroupRuleId VSwitchId VpcId ZoneId
+    AccountName ClientToken Description DeviceName Label Name NetworkDescription RuleDescription
+    TagKey TagValue
 }
 
 /// One byte each; the numbers are for ever.

@@ -335,7 +335,8 @@ fn errors_name_the_record_and_what_is_wrong() {
         (
             &b"\x05sg-1"[..],
             &b"\x02"[..],
-            "record `\\x05sg-1`: its format version 2 is not known here (known: 1); was it written by a newer portcullis?",
+            "record `\\x05sg-1`: its format version 2 is not known here (known: 1); \
+             was it written by a newer portcullis?",
         ),
         (b"\x05sg-1", b"", "record `\\x05sg-1`: it ends within its version"),
         (b"\x05sg-1", b"\x01\x07", "record `\\x05sg-1`: it ends within its number"),
@@ -370,6 +371,7 @@ fn the_layout_of_version_1_stays_what_it_is() {
     }));
     let (key, value) = encode(&Change::Put(rule));
     assert_eq!(key, b"\x06sg-1\0sgr-1");
-    let expected = b"\x01\x00\x01\x06\x00\x01\xbb\x03\xbb\x03\x00\x00\x0a10.0.0.0/8\x00\x01\x01\x01\x00\x01\x03web\xac\x02";
+    let expected = b"\x01\x00\x01\x06\x00\x01\xbb\x03\xbb\x03\x00\x00\x0a\
+        10.0.0.0/8\x00\x01\x01\x01\x00\x01\x03web\xac\x02";
     assert_eq!(value.unwrap(), expected);
 }
