@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use super::action::{Action, Parameter};
 use super::parameters::Parameters;
-use super::refusal::{Refusal, code};
+use super::refusal::{Refusal, code, shown};
 
 /// The parameters of a call, or of one structure in it.
 #[derive(Debug, Clone)]
@@ -114,12 +114,11 @@ impl<'a> Arguments<'a> {
 
     /// The value of `name` does not fit its row of the table.
     pub fn refuse(&self, name: &'static str, value: &str) -> Refusal {
-        let shown: String = value.chars().take(VALUE_CHARACTERS_SHOWN).collect();
         let (refused, limits) = match self.row(name) {
             Some(row) => (row.refused, row.limits),
             None => (code::INVALID_PARAMETER, "as the action expects it"),
         };
-        let message = format!("`{shown}` in `{}` is not {limits}", self.place(name));
+        let message = format!("`{}` in `{}` is not {limits}", shown(value), self.place(name));
         refused.refuse(message).at(self.place(name))
     }
 
@@ -157,9 +156,6 @@ impl<'a> Arguments<'a> {
         row
     }
 }
-
-/// Characters of a refused value that a message repeats.
-const VALUE_CHARACTERS_SHOWN: usize = 100;
 
 /// The text, if it is digits only.
 fn digits(text: &str) -> Option<&str> {

@@ -8,7 +8,7 @@ use super::http::HttpRequest;
 use super::json::Json;
 use super::limits::{BODY_BYTES_MAX, QUERY_BYTES_MAX};
 use super::parameters::Parameters;
-use super::refusal::{Refusal, code};
+use super::refusal::{Refusal, code, shown};
 
 /// Where a request was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,10 +52,9 @@ impl Route {
 }
 
 fn no_such_path(path: &str) -> Refusal {
-    let shown: String = path.chars().take(80).collect();
     let message = "Specified api is not found, please check your url and method.";
     code::ACTION_NOT_FOUND
-        .refuse(format!("{message} No path `{shown}`."))
+        .refuse(format!("{message} No path `{}`.", shown(path)))
         .with_help("Use `/`, `/asapi/v3` or `/apsara/route/Ecs/<Action>`.")
 }
 
@@ -76,8 +75,7 @@ impl<'a> Call<'a> {
     /// Reads the carriers of a request.
     pub fn read(request: &'a HttpRequest) -> Result<Self, Refusal> {
         if !matches!(request.method.as_str(), "GET" | "POST") {
-            let method: String = request.method.chars().take(20).collect();
-            let message = format!("the HTTP method `{method}` is not supported");
+            let message = format!("the HTTP method `{}` is not supported", shown(&request.method));
             return Err(code::UNSUPPORTED_HTTP_METHOD.refuse(message).with_help("Use POST."));
         }
         let route = Route::of(&request.path)?;
@@ -106,6 +104,7 @@ impl<'a> Call<'a> {
         }
         match (upper, self.parameters.get("regionId")) {
             (Some(upper), Some(lower)) if upper != lower => {
+                let (upper, lower) = (shown(upper), shown(lower));
                 let message = format!("`RegionId` is `{upper}` and `regionId` is `{lower}`");
                 Err(code::CONFLICT.refuse(message).with_help("Send one of them.").at("RegionId"))
             }
@@ -165,8 +164,7 @@ fn body_kind(request: &HttpRequest) -> Result<BodyKind<'_>, Refusal> {
         "" if body.first() == Some(&b'{') => Ok(BodyKind::Json),
         "" => Ok(BodyKind::Form(body)),
         _ => {
-            let shown: String = kind.chars().take(80).collect();
-            let message = format!("a body of type `{shown}` cannot be read");
+            let message = format!("a body of type `{}` cannot be read", shown(&kind));
             let help = "Send application/x-www-form-urlencoded or application/json.";
             Err(code::CONTENT_TYPE.refuse(message).with_help(help).at("Content-Type"))
         }

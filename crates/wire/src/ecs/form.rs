@@ -3,7 +3,7 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
 
 use super::limits::{NAME_BYTES_MAX, PARAMETERS_MAX, VALUE_BYTES_MAX};
-use super::refusal::{Refusal, code};
+use super::refusal::{Refusal, code, shown};
 
 /// All but the unreserved `A-Z a-z 0-9 - _ . ~`.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -54,8 +54,7 @@ pub(super) fn too_many(place: &str) -> Refusal {
 /// Refuses a name or value beyond its bound.
 pub(super) fn check_length(name: &str, value: &str) -> Result<(), Refusal> {
     if name.len() > NAME_BYTES_MAX {
-        let shown: String = name.chars().take(40).collect();
-        let message = format!("the name `{shown}…` is longer than {NAME_BYTES_MAX} bytes");
+        let message = format!("the name `{}` is longer than {NAME_BYTES_MAX} bytes", shown(name));
         return Err(code::TOO_LONG.refuse(message));
     }
     if value.len() > VALUE_BYTES_MAX {

@@ -17,6 +17,10 @@ pub const LIST_INDEX_MAX: usize = 1000;
 pub const JSON_NESTING_MAX: usize = 8;
 /// How far a request's time stamp may lie from the server's clock, either way.
 pub const TIMESTAMP_WINDOW_MS: u64 = 15 * 60 * 1000;
+/// Most characters of a client's text that a message repeats.
+pub const CHARACTERS_SHOWN_MAX: usize = 100;
+/// Most bytes of the string to sign that a refused signature is answered with.
+pub const STRING_TO_SIGN_SHOWN_MAX: usize = 64 * 1024;
 /// Longest signature nonce, in bytes.
 pub const NONCE_BYTES_MAX: usize = 128;
 /// Longest access key id, in bytes.

@@ -7,6 +7,8 @@ use std::fmt;
 
 use portcullis_core::error::{ApiError, ErrorClass};
 
+use super::limits::CHARACTERS_SHOWN_MAX;
+
 /// A refusal as a client sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -78,6 +80,16 @@ impl fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
+
+/// As much of a client's text as a message repeats.
+pub(super) fn shown(text: &str) -> String {
+    let mut characters = text.chars();
+    let mut shown: String = characters.by_ref().take(CHARACTERS_SHOWN_MAX).collect();
+    if characters.next().is_some() {
+        shown.push('…');
+    }
+    shown
+}
 
 /// One public code with its status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -195,7 +207,7 @@ codes! {
 
 #[cfg(test)]
 mod tests {
-    use super::{CODES, Refusal, code};
+    use super::{CHARACTERS_SHOWN_MAX, CODES, Refusal, code, shown};
 
     #[test]
     fn a_refusal_has_four_fields() {
@@ -204,6 +216,13 @@ mod tests {
         assert_eq!((refusal.help.as_str(), refusal.place.as_str()), ("send one", "RegionId"));
         let missing = Refusal::missing("SecurityGroupIds.N");
         assert_eq!((missing.code.as_ref(), missing.status), ("MissingSecurityGroupIds", 400));
+    }
+
+    #[test]
+    fn a_message_repeats_so_much_and_no_more() {
+        let text = "網".repeat(CHARACTERS_SHOWN_MAX);
+        assert_eq!(shown(&text), text);
+        assert_eq!(shown(&format!("{text}x")), format!("{text}…"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::decode::Decoded;
 use super::form::decode_pairs;
 use super::http::{HttpRequest, HttpResponse};
 use super::outcome;
-use super::refusal::{Refusal, code};
+use super::refusal::{Refusal, code, shown};
 
 /// `Content-Type` of XML; one published client reads XML errors under exactly this one.
 pub const CONTENT_TYPE_XML: &str = "text/xml;charset=utf-8";
@@ -73,7 +73,7 @@ fn parse_format(text: &str) -> Option<Format> {
 pub fn check_format(call: &Call<'_>) -> Result<(), Refusal> {
     match call.parameters.get("Format") {
         Some(text) if parse_format(text).is_none() => {
-            let message = format!("the format `{text}` is neither JSON nor XML");
+            let message = format!("the format `{}` is neither JSON nor XML", shown(text));
             Err(code::FORMAT.refuse(message).at("Format"))
         }
         _ => Ok(()),

@@ -353,7 +353,10 @@ impl Tracking {
             None => arguments,
         };
         let seconds = |name: &'static str, fits: &dyn Fn(&u16) -> bool| {
-            arguments.convert(name, |text| text.parse().ok().filter(fits))
+            arguments.convert(name, |text| {
+                let plain = text.bytes().all(|byte| byte.is_ascii_digit());
+                text.parse().ok().filter(|number| plain && fits(number))
+            })
         };
         Ok(Self {
             tcp_established_s: seconds(

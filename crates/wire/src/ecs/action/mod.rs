@@ -7,7 +7,7 @@ use portcullis_core::command::Command;
 
 use super::arguments::Arguments;
 use super::carrier::{Call, Route};
-use super::refusal::{Code, Refusal, code};
+use super::refusal::{Code, Refusal, code, shown};
 
 mod groups;
 mod interfaces;
@@ -69,7 +69,8 @@ impl Product {
             Some(name) => {
                 let mut all = Self::ALL.into_iter();
                 all.find(|product| product.name().eq_ignore_ascii_case(name)).ok_or_else(|| {
-                    let message = format!("Specified api is not found: no product `{name}`.");
+                    let message =
+                        format!("Specified api is not found: no product `{}`.", shown(name));
                     code::ACTION_NOT_FOUND.refuse(message).at("Product")
                 })?
             }
@@ -77,7 +78,7 @@ impl Product {
         };
         match version {
             Some(version) if version != product.version() && version != GATEWAY_VERSION => {
-                let message = format!("`{version}` is no version of {}", product.name());
+                let message = format!("`{}` is no version of {}", shown(version), product.name());
                 let help = format!("Send `Version={}`.", product.version());
                 Err(code::VERSION.refuse(message).with_help(help).at("Version"))
             }
@@ -190,7 +191,7 @@ pub fn dispatch(call: &Call<'_>) -> Result<&'static Action, Refusal> {
 
 fn no_such_action(name: &str, product: Product) -> Refusal {
     let message = "Specified api is not found, please check your url and method.";
-    let message = format!("{message} {} has no action `{name}`.", product.name());
+    let message = format!("{message} {} has no action `{}`.", product.name(), shown(name));
     code::ACTION_NOT_FOUND.refuse(message).at("Action")
 }
 
@@ -211,7 +212,8 @@ fn action_name<'a>(call: &'a Call<'_>) -> Result<&'a str, Refusal> {
     match said.find(|(_, other)| *other != name) {
         None => Ok(name),
         Some((place, other)) => {
-            let message = format!("{first_place} says `{name}` and {place} says `{other}`");
+            let message =
+                format!("{first_place} says `{}` and {place} says `{}`", shown(name), shown(other));
             Err(code::CONFLICT.refuse(message).with_help("Name one action.").at("Action"))
         }
     }

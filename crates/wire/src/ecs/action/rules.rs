@@ -338,9 +338,16 @@ fn spec(arguments: &Arguments<'_>, direction: Direction) -> Result<RuleSpec, Ref
     })
 }
 
+/// The text, if it is digits behind at most a minus sign.
+fn numeral(text: &str) -> Option<&str> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then_some(text)
+}
+
 /// A text that is no number and a number outside the range have codes of their own.
 fn priority(arguments: &Arguments<'_>) -> Result<Option<Priority>, Refusal> {
-    let Some(number) = arguments.convert("Priority", |text| text.parse::<i64>().ok())? else {
+    let Some(number) = arguments.convert("Priority", |text| numeral(text)?.parse::<i64>().ok())?
+    else {
         return Ok(None);
     };
     let priority = u8::try_from(number).ok().and_then(Priority::new).ok_or_else(|| {

@@ -10,9 +10,11 @@ use sha1::Sha1;
 use super::{Authenticated, SigningKey};
 use crate::ecs::carrier::Call;
 use crate::ecs::form::{encode, encode_pairs};
-use crate::ecs::limits::{ACCESS_KEY_ID_BYTES_MAX, NONCE_BYTES_MAX, TIMESTAMP_WINDOW_MS};
+use crate::ecs::limits::{
+    ACCESS_KEY_ID_BYTES_MAX, NONCE_BYTES_MAX, STRING_TO_SIGN_SHOWN_MAX, TIMESTAMP_WINDOW_MS,
+};
 use crate::ecs::parameters::Parameters;
-use crate::ecs::refusal::{Refusal, code};
+use crate::ecs::refusal::{Refusal, code, shown};
 use crate::ecs::time;
 
 /// The only method of version 1.0.
@@ -68,6 +70,7 @@ pub(super) fn verify(
         // Clients compare what follows the colon with their own string.
         let message = "Specified signature is not matched with our calculation. \
                        server string to sign is:";
+        let text = text.get(..STRING_TO_SIGN_SHOWN_MAX).unwrap_or(&text);
         return Err(code::SIGNATURE_MISMATCH.refuse(format!("{message}{text}")).at("Signature"));
     }
     if !key.active {
@@ -112,7 +115,7 @@ impl<'a> Fields<'a> {
         let nonce = field("SignatureNonce")?;
         let timestamp = field("Timestamp")?;
         if version != VERSION {
-            let message = format!("the signature version `{version}` is not supported");
+            let message = format!("the signature version `{}` is not supported", shown(version));
             let help = format!("Use `SignatureVersion={VERSION}`.");
             return Err(code::SIGNATURE_VERSION
                 .refuse(message)
@@ -120,7 +123,7 @@ impl<'a> Fields<'a> {
                 .at("SignatureVersion"));
         }
         if !method.eq_ignore_ascii_case(METHOD) {
-            let message = format!("the signature method `{method}` is not supported");
+            let message = format!("the signature method `{}` is not supported", shown(method));
             let help = format!("Use `SignatureMethod={METHOD}`.");
             return Err(code::SIGNATURE_METHOD
                 .refuse(message)
@@ -238,6 +241,18 @@ mod tests {
         let (_, tail) = error.message.split_once(':').unwrap();
         assert!(tail.starts_with("GET&%2F&AccessKeyId%3Dtestid%26Action%3DDescribeRegions"));
         assert!(!tail.contains(':') && !tail.contains("Signature%3D"), "{tail}");
+    }
+
+    #[test]
+    fn the_string_to_sign_is_repeated_within_its_bound() {
+        let long = format!("{DOCUMENTED}&Signature=AAAA&Description={}", "%25".repeat(60_000));
+        let request = HttpRequest::new("GET", &format!("/?{long}"));
+        let error = check(&request, NOW).unwrap_err();
+        let (_, tail) = error.message.split_once(':').unwrap();
+        assert_eq!(
+            (error.code.as_ref(), tail.len()),
+            ("SignatureDoesNotMatch", STRING_TO_SIGN_SHOWN_MAX)
+        );
     }
 
     #[test]
