@@ -3,6 +3,7 @@
 pub mod capability;
 pub mod cases;
 pub mod client;
+pub mod demo;
 pub mod docs;
 pub mod exchange;
 pub mod lab;

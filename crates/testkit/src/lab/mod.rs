@@ -15,4 +15,5 @@ pub mod product;
 pub mod pulse;
 pub mod scene;
 pub mod topology;
+pub mod watch;
 pub mod witness;

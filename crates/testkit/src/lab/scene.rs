@@ -157,6 +157,16 @@ impl Scene {
         Ok((namespace, address))
     }
 
+    /// Where a flow comes from, and its address there in the family of where it goes to.
+    ///
+    /// # Errors
+    /// When there is no such place.
+    pub fn source(&self, flow: &FlowLine) -> Result<(&Namespace, IpAddr), String> {
+        let name = flow.from.trim_end_matches('6');
+        let is_ipv4 = self.estate.address(&flow.to)?.is_ipv4();
+        self.place(&if is_ipv4 { name.to_owned() } else { format!("{name}6") })
+    }
+
     /// Sends a flow and waits for what becomes of it: it arrives, or `dropped` says that the
     /// counts show it was dropped.
     ///
@@ -167,11 +177,8 @@ impl Scene {
         flow: &FlowLine,
         dropped: impl Fn(&Counts) -> bool,
     ) -> Result<Passage, String> {
-        let (from, source) = self.place(&flow.from)?;
+        let (from, source) = self.source(flow)?;
         let (to, destination) = self.place(&flow.to)?;
-        if source.is_ipv4() != destination.is_ipv4() {
-            return Err("from one family to another".to_owned());
-        }
         let attempt = Attempt {
             kind: match flow.kind {
                 FlowKind::Tcp => Kind::Tcp,

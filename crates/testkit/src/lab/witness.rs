@@ -51,7 +51,7 @@ impl Counts {
                 interface: text(&row, "interface")?,
                 direction: text(&row, "direction")?,
                 reason: text(&row, "reason")?,
-                accepted: false,
+                accepted: row.get("verdict").and_then(Value::as_str) == Some("accept"),
             };
             *counts.entry(counter).or_insert(0) += packets(&row)?;
         }

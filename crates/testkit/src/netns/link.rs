@@ -1,6 +1,7 @@
 //! Raw frames on a device inside a namespace: sent as given, received as they come.
 
 use super::Namespace;
+use crate::packet::Mac;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
@@ -17,6 +18,7 @@ const FRAME_BYTES_MAX: usize = 65_536;
 pub struct Link {
     socket: OwnedFd,
     device: String,
+    mac: Mac,
 }
 
 impl Link {
@@ -26,8 +28,13 @@ impl Link {
     /// When there is no such device or raw sockets are not allowed.
     pub fn new(namespace: &Namespace, device: &str) -> Result<Self, String> {
         let opened = namespace.enter(|| open(device))?;
-        let socket = opened.map_err(|error| format!("{device}: {error}"))?;
-        Ok(Self { socket, device: device.to_owned() })
+        let (socket, mac) = opened.map_err(|error| format!("{device}: {error}"))?;
+        Ok(Self { socket, device: device.to_owned(), mac })
+    }
+
+    /// The device's own address.
+    pub fn mac(&self) -> Mac {
+        self.mac
     }
 
     /// Sends a frame.
@@ -88,7 +95,7 @@ impl Link {
     }
 }
 
-fn open(device: &str) -> Result<OwnedFd, Errno> {
+fn open(device: &str) -> Result<(OwnedFd, Mac), Errno> {
     // The interface list is the one safe way to a link-layer address that can be bound to.
     let place = nix::ifaddrs::getifaddrs()?
         .filter(|interface| interface.interface_name == device)
@@ -97,7 +104,7 @@ fn open(device: &str) -> Result<OwnedFd, Errno> {
     let socket =
         socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::EthAll)?;
     bind(socket.as_raw_fd(), &place)?;
-    Ok(socket)
+    Ok((socket, place.addr().unwrap_or_default()))
 }
 
 #[cfg(test)]

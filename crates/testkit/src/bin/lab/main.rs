@@ -1,6 +1,7 @@
 //! The program `lab`: what demo and benches need beside the product. Never shipped.
 //!
 //! Each subcommand is a file beside this one; all they do, the library does.
+mod demo;
 mod world;
 
 use std::process::ExitCode;
@@ -18,11 +19,14 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     World(world::Arguments),
+    /// Real packets let through and dropped by signed calls, with the reason for each
+    Demo(demo::Arguments),
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::World(arguments) => world::run(&arguments),
+        Command::Demo(arguments) => return demo::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
