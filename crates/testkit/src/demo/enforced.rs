@@ -27,7 +27,13 @@ const RETRIES: u64 = 2;
 /// What this machine lacks to enforce, and what to do about each.
 pub(super) fn lacks() -> Vec<(String, String)> {
     let mut lacks = Vec::new();
-    if let Err(missing) = netns::available() {
+    if let Err(missing) = portcullis_agent::sys::probe() {
+        lacks.extend(missing.iter().map(|one| (one.to_string(), one.help.to_owned())));
+    }
+    // Without eBPF, namespaces would not help; with it, they may still be forbidden.
+    if lacks.is_empty()
+        && let Err(missing) = netns::available()
+    {
         lacks.push((missing, "run it as root on a host, or in a privileged container".to_owned()));
     }
     lacks
@@ -53,9 +59,10 @@ impl Enforced {
         let rows = Counts::read(&self.scene.product)?;
         let rows = rows.iter().filter_map(|(counter, packets)| {
             let (interface, what, rule) = match counter {
-                Counter::Hit { interface, rule } => {
+                Counter::Hit { rule } => {
                     let name = estate.rule_name(rule)?;
-                    (interface, format!("decided by `{name}`"), rule.clone())
+                    let group = &estate.rule(name).ok()?.line.group;
+                    (group, format!("decided by `{name}`"), rule.clone())
                 }
                 Counter::Judged { interface, direction, reason, accepted } => {
                     let verdict = if *accepted { "accepted" } else { "dropped" };
@@ -86,8 +93,10 @@ impl Enforced {
             });
             let Some(reason) = verdict else { continue };
             let rule = counts.iter().find_map(|(counter, _)| match counter {
-                Counter::Hit { interface, rule } if *interface == own.id && reason == "rule" => {
-                    Some(rule.clone())
+                Counter::Hit { rule } if reason == "rule" => {
+                    let name = self.scene.estate.rule_name(rule)?;
+                    let line = &self.scene.estate.rule(name).ok()?.line;
+                    (line.egress == (way == "egress")).then(|| rule.clone())
                 }
                 _ => None,
             });

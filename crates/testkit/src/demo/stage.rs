@@ -158,7 +158,7 @@ pub(super) fn said(judgement: &Judgement) -> (String, String) {
 /// A flow for a table.
 pub(super) fn flow_text(line: &FlowLine) -> String {
     let (to, family) = match line.to.strip_suffix('6') {
-        Some(to) => (to, " over IPv6"),
+        Some(to) => (to, " IPv6"),
         None => (line.to.as_str(), ""),
     };
     match line.kind {

@@ -14,6 +14,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// The region that everything happens in: the one of the call it all starts from.
@@ -31,6 +32,8 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 const CONTROL_TIMEOUT: Duration = Duration::from_secs(20);
 const CONTROL_VERSION: u32 = 1;
 
+static STARTED: AtomicU32 = AtomicU32::new(0);
+
 /// A running, or stopped, `portcullis serve` with its data directory.
 #[derive(Debug)]
 pub struct Product {
@@ -38,6 +41,7 @@ pub struct Product {
     directory: tempfile::TempDir,
     namespace: Option<Arc<Namespace>>,
     listen: String,
+    instance: String,
     flags: Vec<String>,
     child: Option<Child>,
 }
@@ -52,12 +56,14 @@ impl Product {
         namespace: Option<Arc<Namespace>>,
         flags: &[&str],
     ) -> Result<Self, String> {
+        let number = STARTED.fetch_add(1, Ordering::SeqCst);
         let directory = tempfile::Builder::new().prefix("portcullis-lab-").tempdir();
         let mut product = Self {
             program: program.to_owned(),
             directory: directory.map_err(|error| format!("a data directory: {error}"))?,
             namespace,
             listen: "127.0.0.1:0".to_owned(),
+            instance: format!("lab-{}-{number}", std::process::id()),
             flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
             child: None,
         };
@@ -182,6 +188,19 @@ impl Product {
         Err(format!("portcullis {}: {}{said}{complained}", arguments.join(" "), output.status))
     }
 
+    /// Takes what it enforces off the kernel. It must not be running.
+    ///
+    /// # Errors
+    /// When it fails; its own words are passed on.
+    pub fn detach_all(&self) -> Result<String, String> {
+        self.run(&["detach", "--all", "--instance", &self.instance])
+    }
+
+    /// The name under which it pins what it enforces.
+    pub fn instance(&self) -> &str {
+        &self.instance
+    }
+
     /// Asks the control socket; the answer is what stands in `answer`.
     ///
     /// # Errors
@@ -214,6 +233,8 @@ impl Product {
         let mut command = Command::new(&self.program);
         command.args(arguments);
         command.env("PORTCULLIS_DATA", self.data());
+        // Pins of its own: several laboratories may run beside each other and beside a real one.
+        command.env("PORTCULLIS_INSTANCE", &self.instance);
         command.env("PORTCULLIS_ACCESS_KEY_ID", KEY_ID);
         command.env("PORTCULLIS_ACCESS_KEY_SECRET", KEY_SECRET);
         // A file of the machine's own must not change what the laboratory does.

@@ -12,18 +12,13 @@ use super::witness::{Counter, Counts};
 use crate::client::Way;
 use crate::netns::Namespace;
 use crate::wait::until;
-use nix::fcntl::{Flock, FlockArg};
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long a flow may take to arrive or to be dropped.
 pub const PATIENCE: Duration = Duration::from_secs(5);
-/// Held while a product enforces: what it pins in the kernel has one place on a machine.
-const LOCK: &str = "/run/portcullis-lab.lock";
-const LOCK_TIMEOUT: Duration = Duration::from_secs(300);
 /// The first instance's number in its subnet.
 const FIRST_NUMBER: u8 = 10;
 
@@ -37,7 +32,6 @@ pub struct Scene {
     /// The devices.
     pub topology: Topology,
     instances: BTreeMap<String, Instance>,
-    _alone: Flock<File>,
 }
 
 /// What came of a flow.
@@ -57,12 +51,12 @@ impl Scene {
     /// # Errors
     /// When the machine or the product does not play along.
     pub fn new(program: &Path, way: Way) -> Result<Self, String> {
-        let alone = lock()?;
         crate::netns::remove_leftovers()?;
         let topology = Topology::new(SUBNET)?;
-        let product = Product::start(program, Some(topology.host.clone()), &[])?;
+        let flags = ["--pick-up-seconds", "0"];
+        let product = Product::start(program, Some(topology.host.clone()), &flags)?;
         let estate = Estate::new(product.client(way)?)?;
-        Ok(Self { product, estate, topology, instances: BTreeMap::new(), _alone: alone })
+        Ok(Self { product, estate, topology, instances: BTreeMap::new() })
     }
 
     /// Does what the lines say, and checks every flow.
@@ -214,7 +208,7 @@ impl Scene {
         let mut counters = Vec::new();
         if let Some(rule) = &judgement.rule {
             let rule = self.estate.rule(rule)?.id.clone();
-            counters.push(Counter::Hit { interface: interface.clone(), rule });
+            counters.push(Counter::Hit { rule });
         }
         let (direction, reason) = (judgement.direction.clone(), judgement.reason.clone());
         counters.push(Counter::Judged { interface, direction, reason, accepted });
@@ -252,25 +246,8 @@ impl Drop for Scene {
     fn drop(&mut self) {
         // Enforcement outlives the program by design, so it is taken off before the devices go.
         let _ = self.product.kill();
-        if let Err(error) = self.product.run(&["detach", "--all"]) {
+        if let Err(error) = self.product.detach_all() {
             eprintln!("{error}");
         }
     }
-}
-
-/// Waits until no other laboratory of this machine enforces.
-fn lock() -> Result<Flock<File>, String> {
-    let file = File::options().create(true).truncate(false).write(true).open(LOCK);
-    let mut file = Some(file.map_err(|error| format!("{LOCK}: {error}"))?);
-    until("the laboratory to be free", LOCK_TIMEOUT, || {
-        let Some(unlocked) = file.take() else { return Ok(None) };
-        match Flock::lock(unlocked, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => Ok(Some(lock)),
-            Err((unlocked, nix::errno::Errno::EWOULDBLOCK)) => {
-                file = Some(unlocked);
-                Ok(None)
-            }
-            Err((_, error)) => Err(format!("{LOCK}: {error}")),
-        }
-    })
 }

@@ -10,11 +10,9 @@ use std::fmt::Display;
 /// One counter of the product.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Counter {
-    /// Packets that a rule decided at an interface.
+    /// Packets that a rule decided, at all interfaces.
     Hit {
-        /// The interface.
-        interface: String,
-        /// The rule.
+        /// The rule's id.
         rule: String,
     },
     /// Packets judged at an interface in a direction for a reason.
@@ -42,8 +40,7 @@ impl Counts {
     pub fn read(product: &Product) -> Result<Self, String> {
         let mut counts = BTreeMap::new();
         for row in rows(product, "hits")? {
-            let counter =
-                Counter::Hit { interface: text(&row, "interface")?, rule: text(&row, "rule")? };
+            let counter = Counter::Hit { rule: text(&row, "rule")? };
             *counts.entry(counter).or_insert(0) += packets(&row)?;
         }
         for row in rows(product, "drops")? {
@@ -115,8 +112,7 @@ mod tests {
 
     #[test]
     fn only_what_grew_is_a_difference() {
-        let hit =
-            |rule: &str| Counter::Hit { interface: "eni-1".to_owned(), rule: rule.to_owned() };
+        let hit = |rule: &str| Counter::Hit { rule: rule.to_owned() };
         let before = Counts([(hit("a"), 3), (hit("b"), 5)].into());
         let after = Counts([(hit("a"), 4), (hit("b"), 5), (hit("c"), 1)].into());
         assert_eq!(after.since(&before), Counts([(hit("a"), 1), (hit("c"), 1)].into()));
