@@ -1,8 +1,9 @@
 //! The start of an agent on this host: the pinned program of one instance, the ledger beside it, and the thread.
 //!
 //! Puts the real parts together and decides nothing.
+use std::fs::{self, File, TryLockError};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
 use portcullis_core::host::Report;
@@ -28,6 +29,40 @@ pub struct HostSettings {
     pub pick_up_s: u64,
 }
 
+/// Where running agents hold their locks.
+const LOCK_DIRECTORY: &str = "/run/portcullis";
+
+/// The right to change what an instance has pinned. Held by a running agent; ends with the value, or the process.
+#[derive(Debug)]
+pub struct InstanceLock {
+    _file: File,
+}
+
+impl InstanceLock {
+    /// Takes the right, unless somebody has it.
+    pub fn take(instance: &str) -> io::Result<Self> {
+        fs::create_dir_all(LOCK_DIRECTORY)?;
+        let path = Path::new(LOCK_DIRECTORY).join(format!("{instance}.lock"));
+        let file = File::options().create(true).truncate(false).write(true).open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(io::Error::new(
+                io::ErrorKind::ResourceBusy,
+                format!("a running agent enforces as instance `{instance}`"),
+            )),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+/// Takes an instance's programs off every device and removes every pin. Answers how many devices were freed; they are open
+/// then. Refused while an agent runs.
+pub fn detach_all(instance: &str) -> io::Result<usize> {
+    let pinned = Instance::new(instance)?;
+    let _lock = InstanceLock::take(instance)?;
+    pinned.detach_all()
+}
+
 /// Starts the agent of this host in the calling thread's network namespace, on what an earlier one has left pinned.
 /// `report` is told what came of each pass.
 pub fn start(
@@ -35,12 +70,15 @@ pub fn start(
     report: impl FnMut(Report) + Send + 'static,
 ) -> io::Result<(AgentHandle, JoinHandle<()>)> {
     let instance = Instance::new(&settings.instance)?;
+    let lock = InstanceLock::take(&settings.instance)?;
     let datapath = Datapath::open(&instance, &settings.sizes)?;
     let mut events = datapath.events()?;
     let file = LedgerFile::new(&settings.directory)?;
     let of_agent = Settings { boot_id: boot_id()?, pick_up_s: settings.pick_up_s };
     let agent = Agent::new(datapath, file, of_agent)?;
     let log_events = move || {
+        // Held for as long as the thread runs.
+        let _ = &lock;
         while let Some(event) = events.next_event() {
             tracing::debug!(target: "portcullis::flows", ?event);
         }

@@ -11,6 +11,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use portcullis_agent::pinned::INSTANCE_DEFAULT;
+use portcullis_agent::run::PICK_UP_S_DEFAULT;
 use portcullis_core::ids::{NetworkInterfaceId, RegionId};
 use portcullis_core::text::DeviceName;
 use serde::Deserialize;
@@ -45,6 +47,12 @@ pub(crate) struct Flags {
     /// Serve the API alone and enforce nothing
     #[arg(long)]
     pub(crate) no_agent: bool,
+    /// Pin programs and maps under this name; one server for each [default: host]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) instance: Option<String>,
+    /// Pick up flows that were running before an interface's first policy for this long; 0: never [default: 60]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) pick_up_seconds: Option<u64>,
 }
 
 /// A network interface and the device it is tied to.
@@ -67,6 +75,10 @@ pub(crate) struct Configuration {
     pub(crate) regions: Vec<RegionId>,
     /// Whether to serve the API alone.
     pub(crate) no_agent: bool,
+    /// The name under which the agent pins its programs and maps.
+    pub(crate) instance: String,
+    /// How long flows that were running before may be picked up; 0: never.
+    pub(crate) pick_up_s: u64,
     /// What to tie at the start.
     pub(crate) binds: Vec<Bind>,
 }
@@ -101,6 +113,8 @@ struct FileKeys {
     data: Option<PathBuf>,
     region: Option<Spanned<Vec<Spanned<String>>>>,
     no_agent: Option<bool>,
+    instance: Option<Spanned<String>>,
+    pick_up_seconds: Option<u64>,
     #[serde(default)]
     bind: Vec<BindKeys>,
 }
@@ -151,7 +165,20 @@ impl Configuration {
             .or_else(|| present(environment, "PORTCULLIS_DATA").map(PathBuf::from))
             .or_else(|| file.keys.data.clone())
             .unwrap_or_else(|| PathBuf::from(DATA_DEFAULT));
+        let instance = first([
+            flags.instance.clone().map(|text| Placed { text, place: "--instance".into() }),
+            variable("PORTCULLIS_INSTANCE")?,
+            file.keys.instance.as_ref().map(|value| file.placed(value)),
+            Some(Placed { text: INSTANCE_DEFAULT.into(), place: "default".into() }),
+        ]);
+        let pick_up_s = match (flags.pick_up_seconds, variable("PORTCULLIS_PICK_UP_SECONDS")?) {
+            (Some(seconds), _) => seconds,
+            (None, Some(text)) => text.parse("write a number of seconds")?,
+            (None, None) => file.keys.pick_up_seconds.unwrap_or(PICK_UP_S_DEFAULT),
+        };
         Ok(Configuration {
+            instance: instance.text,
+            pick_up_s,
             listen: listen.parse("write an address and a port, for example 127.0.0.1:8080")?,
             data,
             regions: regions(flags, variable("PORTCULLIS_REGION")?, &file)?,
@@ -361,6 +388,8 @@ mod tests {
             data: "/var/lib/portcullis".into(),
             regions: ids(&["cn-hangzhou", "cn-qingdao-env17-d01"]),
             no_agent: false,
+            instance: "host".into(),
+            pick_up_s: 60,
             binds: vec![],
         };
         assert_eq!(read("", &[], Flags::default()), Ok(expected.clone()));
@@ -371,12 +400,14 @@ mod tests {
     #[test]
     fn a_higher_layer_wins_value_by_value() {
         let file = "listen = '0.0.0.0:1'\ndata = '/f'\nregion = ['r-f']\nno-agent = true\n\
+                    instance = 'f'\npick-up-seconds = 1\n\
                     [[bind]]\ninterface = 'eni-1'\ndevice = 'veth1'\n";
         let from_file = read(file, &[], Flags::default()).unwrap();
         assert_eq!(from_file.listen, "0.0.0.0:1".parse().unwrap());
         assert_eq!(from_file.data, PathBuf::from("/f"));
         assert_eq!(from_file.regions, ids(&["r-f"]));
         assert!(from_file.no_agent);
+        assert_eq!((from_file.instance.as_str(), from_file.pick_up_s), ("f", 1));
         let bind = Bind { interface: "eni-1".parse().unwrap(), device: "veth1".parse().unwrap() };
         assert_eq!(from_file.binds, [bind]);
 
@@ -385,18 +416,23 @@ mod tests {
             ("PORTCULLIS_DATA", "/e"),
             ("PORTCULLIS_REGION", "r-e, r-g"),
             ("PORTCULLIS_NO_AGENT", "false"),
+            ("PORTCULLIS_INSTANCE", "e"),
+            ("PORTCULLIS_PICK_UP_SECONDS", "2"),
         ];
         let from_environment = read(file, &variables, Flags::default()).unwrap();
         assert_eq!(from_environment.listen, "0.0.0.0:2".parse().unwrap());
         assert_eq!(from_environment.data, PathBuf::from("/e"));
         assert_eq!(from_environment.regions, ids(&["r-e", "r-g"]));
         assert!(!from_environment.no_agent);
+        assert_eq!((from_environment.instance.as_str(), from_environment.pick_up_s), ("e", 2));
 
         let flags = Flags {
             listen: Some("[::1]:3".into()),
             data: Some("/a".into()),
             region: vec!["r-a".into()],
             no_agent: true,
+            instance: Some("a".into()),
+            pick_up_seconds: Some(0),
             config: None,
         };
         let from_flags = read(file, &variables, flags).unwrap();
@@ -404,6 +440,7 @@ mod tests {
         assert_eq!(from_flags.data, PathBuf::from("/a"));
         assert_eq!(from_flags.regions, ids(&["r-a"]));
         assert!(from_flags.no_agent);
+        assert_eq!((from_flags.instance.as_str(), from_flags.pick_up_s), ("a", 0));
         assert_eq!(from_flags.binds, from_environment.binds);
     }
 

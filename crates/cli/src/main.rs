@@ -3,6 +3,7 @@
 //! Each subcommand is a file of [`commands`]; what it decides, it asks the other crates.
 mod commands;
 mod configuration;
+mod enforcement;
 mod failure;
 
 use std::process::ExitCode;
@@ -25,6 +26,7 @@ enum Command {
     Bindings(commands::bindings::Arguments),
     Hits(commands::hits::Arguments),
     Drops(commands::drops::Arguments),
+    Detach(commands::detach::Arguments),
     Evaluate(commands::evaluate::Arguments),
 }
 
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         Command::Bindings(arguments) => commands::bindings::run(&arguments),
         Command::Hits(arguments) => commands::hits::run(&arguments),
         Command::Drops(arguments) => commands::drops::run(&arguments),
+        Command::Detach(arguments) => commands::detach::run(&arguments),
         Command::Evaluate(arguments) => commands::evaluate::run(&arguments),
     };
     match done {

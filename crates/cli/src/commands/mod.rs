@@ -2,6 +2,7 @@
 
 pub(crate) mod bind;
 pub(crate) mod bindings;
+pub(crate) mod detach;
 pub(crate) mod drops;
 pub(crate) mod evaluate;
 pub(crate) mod hits;

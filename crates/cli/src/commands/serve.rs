@@ -16,6 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::configuration::{Configuration, ConfigurationError, Flags, variable_text};
+use crate::enforcement;
 use crate::failure::Failure;
 
 const KEY_ID_VARIABLE: &str = "PORTCULLIS_ACCESS_KEY_ID";
@@ -69,6 +70,13 @@ async fn serve(
     let directory = DataDirectory::prepare(&configuration.data)
         .map_err(|error| Failure::because("CannotStart", &error, error.help()))?;
     let credentials_path = directory.credentials();
+    let (link, enforcement) = match configuration.no_agent {
+        true => (None, None),
+        false => {
+            let (link, enforcement) = enforcement::start(&configuration)?;
+            (Some(link), Some(enforcement))
+        }
+    };
     let options = Options {
         listen: configuration.listen,
         source: Box::new(EmbeddedSource { directory: directory.store() }),
@@ -76,7 +84,7 @@ async fn serve(
         settings: Settings::new(configuration.regions),
         credentials,
         binds: configuration.binds.into_iter().map(|bind| (bind.interface, bind.device)).collect(),
-        link: None,
+        link,
         limits: Limits::default(),
         clock: Arc::new(SystemClock),
         program_version: env!("CARGO_PKG_VERSION"),
@@ -94,11 +102,11 @@ async fn serve(
             key.access_key_secret
         );
     }
-    let enforcement = match server.enforces() {
+    let stands = match server.enforces() {
         true => "enforcing on this host",
         false => "nothing is enforced on this host",
     };
-    lines += &format!("portcullis is ready at http://{}; {enforcement}\n", server.address());
+    lines += &format!("portcullis is ready at http://{}; {stands}\n", server.address());
     // Nobody may be reading; the server serves all the same.
     let mut output = std::io::stdout().lock();
     let _ = output.write_all(lines.as_bytes()).and_then(|()| output.flush());
@@ -110,7 +118,12 @@ async fn serve(
         }
         tracing::info!("stopping; what the kernel enforces stays in place");
     };
-    Ok(server.run(stop).await)
+    let ended = server.run(stop).await;
+    if let Some(enforcement) = enforcement {
+        // Joins a thread that waits for the kernel at worst.
+        tokio::task::block_in_place(|| enforcement.stop());
+    }
+    Ok(ended)
 }
 
 /// Logs go to the standard error.

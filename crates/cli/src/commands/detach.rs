@@ -1,0 +1,28 @@
+//! `portcullis detach`: takes every program off every device of this host and forgets all that is pinned.
+//!
+//! Works on the kernel alone, without a server; what it leaves behind is open.
+
+use portcullis_agent::pinned::{INSTANCE_DEFAULT, detach_all};
+
+use crate::failure::Failure;
+
+/// What to let go of.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Confirm that every device is to be open afterwards
+    #[arg(long, required = true)]
+    all: bool,
+    /// The name under which programs and maps are pinned
+    #[arg(long, value_name = "NAME", default_value = INSTANCE_DEFAULT)]
+    instance: String,
+}
+
+/// Lets go.
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let devices = detach_all(&arguments.instance).map_err(|error| {
+        let help = "run as root, and stop `portcullis serve` first";
+        Failure::because("CannotDetach", &error, help)
+    })?;
+    println!("detached from {devices} devices; nothing is pinned any more");
+    Ok(())
+}

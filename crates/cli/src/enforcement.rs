@@ -1,0 +1,143 @@
+//! The seam between the server and the agent of this host, which do not know each other.
+//!
+//! Carries what is desired down and what came of it up, and puts the agent's answers into the server's words.
+
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+
+use portcullis_agent::pinned::{self, HostSettings};
+use portcullis_agent::sys::{self, Sizes};
+use portcullis_agent::thread::AgentHandle;
+use portcullis_agent::view::BindingState;
+use portcullis_core::host::Report;
+use portcullis_server::control::message::{BindingRow, DropRow, HitRow};
+use portcullis_server::host::{HostLink, HostView, link};
+use tokio::sync::watch;
+
+use crate::configuration::Configuration;
+use crate::failure::Failure;
+
+/// Directory of the agent's own files, in the data directory.
+const AGENT_DIRECTORY: &str = "agent";
+
+/// A running agent.
+pub(crate) struct Enforcement {
+    handle: AgentHandle,
+    thread: JoinHandle<()>,
+}
+
+impl Enforcement {
+    /// Ends the agent. What the kernel enforces stays in place.
+    pub(crate) fn stop(self) {
+        self.handle.stop();
+        if self.thread.join().is_err() {
+            tracing::error!("the agent ended by a fault of the program; see above");
+        }
+    }
+}
+
+/// Starts the agent, and answers the server's end of the link to it.
+pub(crate) fn start(configuration: &Configuration) -> Result<(HostLink, Enforcement), Failure> {
+    sys::probe().map_err(|missing| {
+        let list: Vec<String> = missing.iter().map(ToString::to_string).collect();
+        let help = missing.first().map_or("", |missing| missing.help);
+        let help = format!("{help}; or serve the API alone with `--no-agent`");
+        Failure::new("CannotEnforce", format!("this host lacks {}", list.join(", ")), help)
+    })?;
+    let view = Arc::new(View::default());
+    let (link, end) = link(view.clone());
+    let _ = view.report.set(end.report.subscribe());
+    let settings = HostSettings {
+        directory: configuration.data.join(AGENT_DIRECTORY),
+        instance: configuration.instance.clone(),
+        sizes: Sizes::default(),
+        pick_up_s: configuration.pick_up_s,
+    };
+    let reports = end.report;
+    let started = pinned::start(settings, move |report| {
+        reports.send_replace(report);
+    });
+    let (handle, thread) = started.map_err(|error| {
+        let help =
+            "run one `portcullis serve` for each `--instance`, as root, or with `--no-agent`";
+        Failure::because("CannotEnforce", &error, help)
+    })?;
+    let _ = view.agent.set(handle.clone());
+    let mut desired = end.desired;
+    let down = handle.clone();
+    tokio::spawn(async move {
+        loop {
+            let newest = desired.borrow_and_update().clone();
+            if let Some(newest) = newest
+                && down.desire(newest).is_err()
+            {
+                return;
+            }
+            if desired.changed().await.is_err() {
+                return;
+            }
+        }
+    });
+    Ok((link, Enforcement { handle, thread }))
+}
+
+/// The agent's answers in the server's words. Both parts are set before anybody asks.
+#[derive(Default)]
+struct View {
+    agent: OnceLock<AgentHandle>,
+    report: OnceLock<watch::Receiver<Report>>,
+}
+
+impl View {
+    fn agent(&self) -> Result<&AgentHandle, String> {
+        self.agent.get().ok_or_else(|| "the agent has not started yet".to_owned())
+    }
+
+    fn row(&self, binding: &BindingState) -> BindingRow {
+        let report = self.report.get().map(|report| report.borrow().clone()).unwrap_or_default();
+        let failed = report.failed.get(&binding.interface);
+        let pending = report.pending.get(&binding.interface);
+        let (state, detail) = match (failed, pending) {
+            (Some(why), _) if binding.closed => ("closed", why.clone()),
+            (Some(why), _) => ("failed", why.clone()),
+            (None, Some(why)) => ("absent", why.clone()),
+            (None, None) if binding.closed => ("closed", String::new()),
+            (None, None) => ("enforced", String::new()),
+        };
+        BindingRow {
+            interface: binding.interface.to_string(),
+            device: binding.device.clone(),
+            state: state.into(),
+            detail,
+        }
+    }
+}
+
+impl HostView for View {
+    fn bindings(&self) -> Result<Vec<BindingRow>, String> {
+        let bindings = self.agent()?.bindings().map_err(|error| error.to_string())?;
+        Ok(bindings.iter().map(|binding| self.row(binding)).collect())
+    }
+
+    fn hits(&self) -> Result<Vec<HitRow>, String> {
+        let hits = self.agent()?.hits().map_err(|error| error.to_string())?;
+        let row = |hits: portcullis_agent::view::RuleHits| HitRow {
+            group: hits.rule.group.to_string(),
+            rule: hits.rule.rule.to_string(),
+            packets: hits.count.packets,
+            bytes: hits.count.bytes,
+        };
+        Ok(hits.into_iter().map(row).collect())
+    }
+
+    fn drops(&self) -> Result<Vec<DropRow>, String> {
+        let counts = self.agent()?.counts(false).map_err(|error| error.to_string())?;
+        let row = |count: portcullis_agent::view::InterfaceCount| DropRow {
+            interface: count.interface.to_string(),
+            direction: count.of.direction.name().into(),
+            reason: count.of.reason.name().into(),
+            packets: count.of.count.packets,
+        };
+        Ok(counts.into_iter().map(row).collect())
+    }
+}
