@@ -1,0 +1,164 @@
+//! What a compiled policy may be at most, one past it, and what becomes of a damaged image.
+#![allow(clippy::unwrap_used, clippy::panic)] // All of this is test code.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use portcullis_compile::abi;
+use portcullis_compile::budget::{CompileError, Limit};
+use portcullis_compile::interface::{InterfaceSettings, compile};
+use portcullis_compile::interpret;
+use portcullis_compile::numbers::Numbers;
+use portcullis_core::net::{Cidr, Ports, Prefix, Protocol};
+use portcullis_core::resolve::{InterfacePolicy, ResolvedPeer, ResolvedRule, interface_policy};
+use portcullis_core::rule::{Direction, Peer, Policy, PortMatch, Priority, Rule};
+use portcullis_core::verdict::Reason;
+use portcullis_core::world::GroupType;
+use portcullis_testkit::random::Random;
+use portcullis_testkit::random_world::{FlowMaker, WorldSize, random_world};
+
+fn policy() -> InterfacePolicy {
+    InterfacePolicy {
+        interface: "eni-a".parse().unwrap(),
+        vpc: "vpc-1".parse().unwrap(),
+        mac: None,
+        addresses: Vec::new(),
+        checks_addresses: true,
+        group_type: GroupType::Basic,
+        intra_groups: Vec::new(),
+        egress: Vec::new(),
+        ingress: Vec::new(),
+    }
+}
+
+fn host(number: u32) -> Prefix {
+    Prefix::host(IpAddr::V4(Ipv4Addr::from_bits(number)))
+}
+
+fn rule(number: u32, peers: Vec<Prefix>) -> ResolvedRule {
+    let rule = Rule {
+        id: format!("sgr-{number}").parse().unwrap(),
+        direction: Direction::Egress,
+        protocol: Protocol::All,
+        ports: PortMatch::Ports(Ports::Any),
+        source_ports: Ports::Any,
+        peer: Peer::Cidr(Cidr::from(host(number))),
+        local: None,
+        policy: Policy::Accept,
+        priority: Priority::DEFAULT,
+    };
+    ResolvedRule {
+        rule: Arc::new(rule),
+        group: "sg-a".parse().unwrap(),
+        peer: ResolvedPeer::Prefixes(peers),
+        ports: vec![Ports::Any],
+    }
+}
+
+fn words(policy: &InterfacePolicy) -> Result<usize, CompileError> {
+    let settings = InterfaceSettings::new(1);
+    compile(policy, &settings, &mut Numbers::new()).map(|compiled| compiled.word_count())
+}
+
+#[test]
+fn rules_of_a_direction() {
+    let rules = |count: u32| (0..count).map(|n| rule(n, vec![host(n)])).collect::<Vec<_>>();
+    let most = abi::RULES_MAX as u32;
+    let mut policy = InterfacePolicy { egress: rules(most), ingress: rules(most), ..policy() };
+    assert!(words(&policy).is_ok());
+    policy.ingress = rules(most + 1);
+    let error = CompileError { limit: Limit::Rules, allowed: 1024, needed: 1025 };
+    assert_eq!(words(&policy), Err(error));
+}
+
+#[test]
+fn own_ranges_of_a_family_count_when_they_do_not_touch() {
+    let addresses = |count: u32, step: u32| (0..count).map(|n| host(step * n)).collect();
+    let most = abi::OWN_MAX as u32;
+    let mut policy = InterfacePolicy { addresses: addresses(most, 2), ..policy() };
+    assert!(words(&policy).is_ok());
+    policy.addresses = addresses(10 * most, 1);
+    assert!(words(&policy).is_ok());
+    policy.addresses = addresses(most + 1, 2);
+    let error = CompileError { limit: Limit::OwnRanges, allowed: 64, needed: 65 };
+    assert_eq!(words(&policy), Err(error));
+    assert_eq!(
+        error.to_string(),
+        "the policy needs 65 own address ranges of one family, at most 64 are possible"
+    );
+}
+
+#[test]
+fn groups_that_let_their_members_reach_each_other() {
+    let groups = |count: u32| (0..count).map(|n| format!("sg-{n}").parse().unwrap()).collect();
+    let mut policy = InterfacePolicy { intra_groups: groups(16), ..policy() };
+    assert!(words(&policy).is_ok());
+    policy.intra_groups = groups(17);
+    assert_eq!(words(&policy).unwrap_err().limit, Limit::Groups);
+}
+
+#[test]
+fn words_of_a_table_are_refused_before_they_fill_the_memory() {
+    // Each rule's many peers change the set of possible rules at places of their own.
+    let rules: Vec<_> = (0..1024u32)
+        .map(|n| rule(n, (0..1100).map(|m| host((m * 1024 + n) * 2)).collect()))
+        .collect();
+    let policy = InterfacePolicy { egress: rules, ..policy() };
+    let error = words(&policy).unwrap_err();
+    assert_eq!((error.limit, error.allowed), (Limit::Boundaries, (1 << 20) - 1));
+}
+
+#[test]
+fn the_size_is_known_exactly() {
+    // Without rules a row has no words, and each field is one class from 0.
+    let header = abi::TABLE_HEADER_WORDS as usize;
+    let [addresses, protocols, ports] = [2 * (1 + 1 + 2 + 1), 2 * 256, 2 * (1 + 1)];
+    let empty_table = header + addresses + protocols + ports;
+    let interface = abi::INTERFACE_HEADER_WORDS as usize;
+    assert_eq!(words(&policy()), Ok(interface + 2 * empty_table));
+    // One rule adds two boundaries with their classes, an action, and the two rows there are.
+    let policy = InterfacePolicy { egress: vec![rule(7, vec![host(7)])], ..policy() };
+    assert_eq!(words(&policy), Ok(interface + 2 * empty_table + 2 * 2 + 1 + 2));
+}
+
+#[test]
+fn a_damaged_image_gives_an_error_or_a_verdict_and_never_more() {
+    let mut random = Random::new(11);
+    let (mut errors, mut verdicts) = (0, 0);
+    for seed in 0..40 {
+        let world = random_world(seed, WorldSize::SMALL);
+        let maker = FlowMaker::new(&world);
+        for _ in 0..50 {
+            let flow = maker.flow(&mut random).unwrap();
+            let policy = interface_policy(&world, flow.interface()).unwrap();
+            let settings = InterfaceSettings::new(1);
+            let compiled = compile(&policy, &settings, &mut Numbers::new()).unwrap();
+            let mut pool = compiled.egress;
+            let ingress = pool.len() as u64;
+            pool.extend(compiled.ingress);
+            let interface = pool.len() as u64;
+            pool.extend(compiled.interface.words(0, ingress));
+            for _ in 0..20 {
+                let at = match random.chance(50) {
+                    true => interface as usize + random.below(abi::INTERFACE_HEADER_WORDS as usize),
+                    false => random.below(pool.len()),
+                };
+                let word = match random.below(3) {
+                    0 => random.number(),
+                    1 => random.below(pool.len()) as u64,
+                    _ => (random.below(pool.len()) as u64) << 32 | random.below(64) as u64,
+                };
+                let good = std::mem::replace(&mut pool[at], word);
+                match interpret::judge(&pool, interface, &flow, |_, _| &[0, 1]) {
+                    Ok(outcome) => {
+                        assert_eq!(outcome.counter.is_some(), outcome.reason == Reason::Rule);
+                        verdicts += 1;
+                    }
+                    Err(interpret::DamagedImage) => errors += 1,
+                }
+                pool[at] = good;
+            }
+        }
+    }
+    assert!(errors > 1000 && verdicts > 1000, "{errors} errors, {verdicts} verdicts");
+}
