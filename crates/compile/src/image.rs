@@ -12,7 +12,7 @@ use portcullis_core::ids::{NetworkInterfaceId, SecurityGroupId};
 use portcullis_core::resolve::interface_policy;
 use portcullis_core::rule::{Direction, Peer};
 use portcullis_core::verdict::{Judge, JudgeError, Verdict};
-use portcullis_core::world::{GroupType, InnerAccess, Interface, World};
+use portcullis_core::world::{InnerAccess, Interface, World};
 
 use crate::budget::{CompileError, Limit, check};
 use crate::interface::{InterfaceSettings, direction_table, interface_blob};
@@ -39,7 +39,7 @@ impl<'w> Image<'w> {
         // Groups that rules name or that let their members reach each other get their numbers
         // first; the others have none then, and so no room in the members map.
         for group in world.groups() {
-            if group.group_type == GroupType::Basic && group.inner_access == InnerAccess::Accept {
+            if group.inner_access == InnerAccess::Accept {
                 numbers.group(&group.id)?;
             }
             for rule in group.rules.values() {
