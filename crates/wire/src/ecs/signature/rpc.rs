@@ -245,8 +245,8 @@ mod tests {
 
     #[test]
     fn the_string_to_sign_is_repeated_within_its_bound() {
-        let long = format!("{DOCUMENTED}&Signature=AAAA&Description={}", "%25".repeat(60_000));
-        let request = HttpRequest::new("GET", &format!("/?{long}"));
+        let long = format!("Signature=AAAA&Description={}", "%25".repeat(60_000));
+        let request = HttpRequest::new("POST", &format!("/?{DOCUMENTED}")).with_body(long);
         let error = check(&request, NOW).unwrap_err();
         let (_, tail) = error.message.split_once(':').unwrap();
         assert_eq!(
