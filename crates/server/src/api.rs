@@ -72,8 +72,8 @@ impl Service for Api {
 
 impl Api {
     async fn carry_out(&self, call: &Call<'_>) -> Result<Done, Refusal> {
-        let (caller, nonce) = self.authenticate(call)?;
         render::check_format(call)?;
+        let (caller, nonce) = self.authenticate(call)?;
         let action = action::dispatch(call)?;
         let decoded = decode(action, call)?;
         let (outcome, receipt) = match decoded.command.is_write() {
@@ -93,11 +93,7 @@ impl Api {
 
     fn signing_key(&self, id: &str) -> Option<SigningKey> {
         let id: AccessKeyId = id.parse().ok()?;
-        self.published.read(|state, _| {
-            let key = state.access_key(&id)?;
-            let secret = key.secret.clone();
-            Some(SigningKey { account: key.account, secret, active: key.active })
-        })
+        self.published.read(|state, _| state.access_key(&id).map(SigningKey::from))
     }
 
     fn admit(&self, evidence: &Authenticated, now_ms: u64) -> Result<Nonce, Refusal> {

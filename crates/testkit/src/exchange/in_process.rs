@@ -197,7 +197,7 @@ impl Server for InProcess {
     }
 
     fn offers(&self, need: &str) -> bool {
-        matches!(need, "clock" | "quotas" | "accounts")
+        matches!(need, "clock" | "quotas" | "accounts" | "long-targets")
     }
 
     fn later(&mut self, milliseconds: u64) {

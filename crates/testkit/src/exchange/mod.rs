@@ -39,7 +39,7 @@ pub trait Server {
     /// The access key `root`, and where accounts are offered `other` and `old` (disabled).
     fn key(&self, name: &str) -> Option<Key>;
 
-    /// Whether it offers what a case needs: `clock`, `quotas`, `accounts`.
+    /// Whether it offers what a case needs: `clock`, `quotas`, `accounts`, `long-targets`.
     fn offers(&self, need: &str) -> bool;
 
     /// Moves its clock on, where it offers `clock`.

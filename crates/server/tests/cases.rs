@@ -1,0 +1,171 @@
+//! Plays every recorded exchange of `cases/api` over HTTP, each against a server of its own.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
+
+mod common;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+
+use common::store::FaultySource;
+use common::{PATIENCE, Running, Setup};
+use portcullis_core::ids::AccountId;
+use portcullis_core::records::{AccessKey, AccessKeySecret, Account, Change, Record};
+use portcullis_core::settings::{Quotas, Settings};
+use portcullis_server::clock::Clock;
+use portcullis_store::{Operation, Store};
+use portcullis_testkit::exchange::language::Case;
+use portcullis_testkit::exchange::request::{Key, Request};
+use portcullis_testkit::exchange::{Reply, Server, is_runnable, read_folder, run};
+use portcullis_wire::record;
+
+/// Access keys by the names that cases use: id, secret, account, whether it is active.
+const KEYS: [(&str, &str, &str, u64, bool); 3] = [
+    ("root", "rootkey", "rootsecret", 1_000_000_000_000_001, true),
+    ("other", "otherkey", "othersecret", 1234, true),
+    ("old", "oldkey", "oldsecret", 1_000_000_000_000_001, false),
+];
+
+/// What the store holds before the server starts.
+fn records() -> Vec<Record> {
+    let account = |id, name: &str, root| {
+        let (id, name) = (AccountId(id), name.parse().unwrap());
+        Record::Account(Account { id, name, root, created_ms: 0 })
+    };
+    let accounts = [account(KEYS[0].3, "root", true), account(1234, "other@example.com", false)];
+    let keys = KEYS.map(|(_, id, secret, account, active)| {
+        Record::AccessKey(AccessKey {
+            id: id.parse().unwrap(),
+            secret: AccessKeySecret::new(secret.as_bytes()),
+            account: AccountId(account),
+            active,
+            created_ms: 0,
+        })
+    });
+    accounts.into_iter().chain(keys).collect()
+}
+
+fn quotas(case: &Case) -> Quotas {
+    let mut quotas = Quotas::default();
+    for (name, number) in &case.quotas {
+        let quota = match name.as_str() {
+            "groups_per_interface" => &mut quotas.groups_per_interface,
+            "rules_per_group" => &mut quotas.rules_per_group,
+            "rules_per_interface" => &mut quotas.rules_per_interface,
+            "addresses_per_basic_group" => &mut quotas.addresses_per_basic_group,
+            "interfaces_per_enterprise_group" => &mut quotas.interfaces_per_enterprise_group,
+            "groups_per_region" => &mut quotas.groups_per_region,
+            "vpcs_per_region" => &mut quotas.vpcs_per_region,
+            "vswitches_per_vpc" => &mut quotas.vswitches_per_vpc,
+            "interfaces_per_region" => &mut quotas.interfaces_per_region,
+            _ => panic!("no quota `{name}`"),
+        };
+        *quota = *number;
+    }
+    quotas
+}
+
+/// A server over HTTP, as cases see it.
+struct OverHttp {
+    server: Running,
+    _directory: tempfile::TempDir,
+}
+
+impl OverHttp {
+    fn new(case: &Case) -> OverHttp {
+        let directory = tempfile::tempdir().unwrap();
+        let source = FaultySource::new();
+        let puts = records().into_iter().map(|record| {
+            let (key, value) = record::encode(&Change::Put(record));
+            Operation::put(key, value.unwrap())
+        });
+        source.memory.commit(&[], puts.collect()).unwrap();
+        let mut setup = Setup::new(directory.path());
+        setup.source = Some(Box::new(source));
+        let regions = ["cn-hangzhou", "cn-qingdao-env17-d01"];
+        let mut settings = Settings::new(regions.map(|region| region.parse().unwrap()));
+        settings.quotas = quotas(case);
+        setup.settings = settings;
+        OverHttp { server: setup.start().unwrap(), _directory: directory }
+    }
+
+    fn exchange(&self, request: &Request) -> std::io::Result<Vec<u8>> {
+        let mut bytes = format!("{} {} HTTP/1.1\r\n", request.method, request.target).into_bytes();
+        let has =
+            |name: &str| request.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
+        for (name, value) in &request.headers {
+            bytes.extend(format!("{name}: {value}\r\n").into_bytes());
+        }
+        if !has("host") {
+            bytes.extend(format!("Host: {}\r\n", self.server.address).into_bytes());
+        }
+        if !has("content-length") && request.method != "GET" {
+            bytes.extend(format!("Content-Length: {}\r\n", request.body.len()).into_bytes());
+        }
+        bytes.extend(b"Connection: close\r\n\r\n");
+        bytes.extend(&request.body);
+        let mut stream = TcpStream::connect(self.server.address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(&bytes)?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        Ok(answer)
+    }
+}
+
+impl Server for OverHttp {
+    fn send(&mut self, request: &Request) -> Result<Reply, String> {
+        let answer = self.exchange(request).map_err(|error| error.to_string())?;
+        let text = String::from_utf8(answer).map_err(|error| error.to_string())?;
+        let (head, body) = text.split_once("\r\n\r\n").ok_or("no end of the head")?;
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let content_type = head.lines().find_map(|line| line.strip_prefix("content-type: "));
+        Ok(Reply {
+            status: status.ok_or_else(|| format!("no status in {head}"))?,
+            content_type: content_type.unwrap_or_default().to_owned(),
+            body: body.into(),
+        })
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.server.clock.now_ms()
+    }
+
+    fn key(&self, name: &str) -> Option<Key> {
+        let key = KEYS.iter().find(|(own, ..)| *own == name)?;
+        Some(Key { id: key.1.to_owned(), secret: key.2.to_owned() })
+    }
+
+    fn offers(&self, need: &str) -> bool {
+        matches!(need, "clock" | "quotas" | "accounts")
+    }
+
+    fn later(&mut self, milliseconds: u64) {
+        self.server.clock.later(milliseconds);
+    }
+
+    fn set_quota(&mut self, _name: &str, _number: usize) -> Result<(), String> {
+        // The server was started with the quotas of the case.
+        Ok(())
+    }
+}
+
+#[test]
+fn every_case_holds_over_http() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../cases/api");
+    let cases = read_folder(&folder).unwrap();
+    let (mut played, mut failures) = (0, Vec::new());
+    // The HTTP library's bound on a target is below the wire's; `bounds.rs` shows it.
+    let reachable = |case: &&Case| !case.needs.iter().any(|need| need == "long-targets");
+    for case in cases.iter().filter(reachable) {
+        for way in &case.ways {
+            let mut server = OverHttp::new(case);
+            assert!(is_runnable(case, &server), "{}: needs what is not offered", case.place);
+            played += 1;
+            failures.extend(run(case, *way, &mut server).err());
+        }
+    }
+    assert!(failures.is_empty(), "{} of {played}:\n{}", failures.len(), failures.join("\n"));
+    assert!(played > 100, "only {played} cases were played");
+}

@@ -1,0 +1,304 @@
+//! The control socket and the seam to the host, with an agent that does what the test says.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
+
+mod common;
+
+use std::fs::Permissions;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+use common::{PATIENCE, Running, Setup, make_interface, until};
+use portcullis_core::host::{Desired, Report};
+use portcullis_server::control::client::{ClientError, ask};
+use portcullis_server::control::message::{Answer, BindingRow, Changed, DropRow, HitRow, Request};
+use portcullis_server::host::{AgentEnd, HostView, link};
+use serde_json::{Value, json};
+
+/// A host that says what it was told to say.
+struct ToldView;
+
+impl HostView for ToldView {
+    fn bindings(&self) -> Result<Vec<BindingRow>, String> {
+        let row = |text: &str| text.to_owned();
+        let (interface, device, state) = (row("eni-told"), row("veth9"), row("enforced"));
+        Ok(vec![BindingRow { interface, device, state, detail: String::new() }])
+    }
+
+    fn hits(&self) -> Result<Vec<HitRow>, String> {
+        Ok(vec![HitRow { group: "sg-1".into(), rule: "sgr-1".into(), packets: 7, bytes: 420 }])
+    }
+
+    fn drops(&self) -> Result<Vec<DropRow>, String> {
+        Err("the kernel is on holiday".into())
+    }
+}
+
+fn start(directory: &std::path::Path) -> (Running, AgentEnd) {
+    let (link, end) = link(Arc::new(ToldView));
+    let mut setup = Setup::new(directory);
+    setup.link = Some(link);
+    (setup.start().unwrap(), end)
+}
+
+/// What an agent answers to each desired state, until the server is gone.
+fn serve_host(
+    server: &Running,
+    end: AgentEnd,
+    answer: impl Fn(&Desired) -> Option<Report> + Send + 'static,
+) {
+    let AgentEnd { mut desired, report } = end;
+    server.block_on(async {
+        tokio::spawn(async move {
+            while desired.changed().await.is_ok() {
+                let newest = desired.borrow_and_update().clone();
+                if let Some(next) = newest.as_deref().and_then(&answer) {
+                    report.send_replace(next);
+                }
+            }
+        });
+    });
+}
+
+fn done(desired: &Desired) -> Option<Report> {
+    Some(Report { revision: desired.revision, ..Report::default() })
+}
+
+fn bind(server: &Running, interface: &str, device: &str) -> Result<Changed, ClientError> {
+    let request = Request::Bind {
+        interface: interface.into(),
+        device: device.into(),
+        wait_timeout_ms: 2_000,
+    };
+    match ask(&server.directory, request)? {
+        Answer::Changed(changed) => Ok(changed),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn refused(result: Result<Changed, ClientError>) -> String {
+    match result {
+        Err(ClientError::Refused(problem)) => problem.code,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn binding_waits_for_the_host() {
+    let directory = tempfile::tempdir().unwrap();
+    let (server, end) = start(directory.path());
+    serve_host(&server, end, done);
+    let (interface, group) = make_interface(&server);
+    let changed = bind(&server, &interface, "veth1").unwrap();
+    assert_eq!((changed.enforcement.as_str(), changed.detail.as_str()), ("Enforced", ""));
+    assert_eq!(refused(bind(&server, &interface, "veth2")), "InvalidOperation.InvalidEniState");
+    assert_eq!(refused(bind(&server, "eni-none", "veth2")), "InvalidEniId.NotFound");
+    assert_eq!(refused(bind(&server, "eni none", "veth2")), "MalformedName");
+    assert_eq!(refused(bind(&server, &interface, "a/b")), "MalformedName");
+    let delete = [("NetworkInterfaceId", interface.as_str())];
+    let code = server.code("DeleteNetworkInterface", &delete);
+    assert_eq!(code, (403, "InvalidOperation.InvalidEniState".to_owned()));
+
+    let policy = [
+        ("SecurityGroupId", group.as_str()),
+        ("InnerAccessPolicy", "Drop"),
+        ("WaitUntilEnforced", "true"),
+    ];
+    let answer = server.call("ModifySecurityGroupPolicy", &policy);
+    assert_eq!(answer.text("/EnforcementStatus").unwrap(), "Enforced");
+
+    let unbind = Request::Unbind { interface: interface.clone(), wait_timeout_ms: 2_000 };
+    let Answer::Changed(changed) = ask(&server.directory, unbind).unwrap() else { panic!() };
+    assert_eq!(changed.enforcement, "Enforced");
+    let answer = server.call("DeleteNetworkInterface", &[delete[0], ("WaitUntilEnforced", "true")]);
+    assert_eq!(answer.text("/EnforcementStatus").unwrap(), "NotEnforced");
+}
+
+#[test]
+fn a_write_says_how_far_it_has_come() {
+    let directory = tempfile::tempdir().unwrap();
+    let (server, end) = start(directory.path());
+    let (interface, group) = make_interface(&server);
+    let named = interface.clone();
+    // Drop fails, Accept waits for a device, and everything else is not answered at all.
+    serve_host(&server, end, move |desired| {
+        let id: portcullis_core::ids::NetworkInterfaceId = named.parse().unwrap();
+        let policy = desired.interfaces.first()?.policy.as_ref().ok()?;
+        let mut report = Report { revision: desired.revision, ..Report::default() };
+        match policy.intra_groups.is_empty() {
+            true => report.failed.insert(id, "too large".into()),
+            false => report.pending.insert(id, "the device is absent".into()),
+        };
+        Some(report)
+    });
+    let changed = bind(&server, &interface, "veth1");
+    let changed = changed.unwrap();
+    assert_eq!(changed.enforcement, "Pending");
+    assert_eq!(changed.detail, "the device is absent");
+    for (policy, status, reason) in
+        [("Drop", "Failed", "too large"), ("Accept", "Pending", "the device is absent")]
+    {
+        let parameters = [
+            ("SecurityGroupId", group.as_str()),
+            ("InnerAccessPolicy", policy),
+            ("WaitUntilEnforced", "true"),
+            ("WaitTimeout", "300"),
+        ];
+        let answer = server.call("ModifySecurityGroupPolicy", &parameters);
+        assert_eq!(answer.text("/EnforcementStatus").unwrap(), status);
+        let details = answer.list("/EnforcementDetails/EnforcementDetail").unwrap();
+        let expected = json!({"NetworkInterfaceId": interface, "Reason": reason});
+        assert_eq!(details, [expected]);
+    }
+}
+
+#[test]
+fn a_silent_host_is_waited_for_and_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let (server, end) = start(directory.path());
+    let (interface, _) = make_interface(&server);
+    // Nothing is bound: there is nothing to wait for.
+    let wait = [("WaitUntilEnforced", "true"), ("WaitTimeout", "100")];
+    let answer = server.call("CreateSecurityGroup", &wait);
+    assert_eq!(answer.text("/EnforcementStatus").unwrap(), "NotEnforced");
+    let request = Request::Bind {
+        interface: interface.clone(),
+        device: "veth1".into(),
+        wait_timeout_ms: 100,
+    };
+    let Answer::Changed(changed) = ask(&server.directory, request).unwrap() else { panic!() };
+    assert_eq!(changed.enforcement, "Pending");
+    let answer = server.call("CreateSecurityGroup", &wait);
+    assert_eq!(answer.text("/EnforcementStatus").unwrap(), "Pending");
+    let details = answer.list("/EnforcementDetails/EnforcementDetail").unwrap();
+    assert_eq!(details, [json!({"NetworkInterfaceId": interface, "Reason": ""})]);
+    // The newest desired state is there whenever the host looks.
+    let newest = end.desired.borrow().clone().unwrap();
+    assert_eq!(newest.interfaces.len(), 1);
+    // A stopping server does not hold its clients until their timeout.
+    let long = [("WaitUntilEnforced", "true"), ("WaitTimeout", "60000")];
+    let client = server.client();
+    let waiting = std::thread::spawn(move || client.call("CreateSecurityGroup", &long));
+    until("the group is there", || {
+        server.call("DescribeSecurityGroups", &[]).body["TotalCount"] == 4
+    });
+    let mut server = server;
+    server.signal();
+    let answer = waiting.join().unwrap().unwrap();
+    assert_eq!(answer.text("/EnforcementStatus").unwrap(), "Pending");
+    assert_eq!(server.stop().cut, 0);
+}
+
+#[test]
+fn the_host_answers_for_itself() {
+    let directory = tempfile::tempdir().unwrap();
+    let (server, _end) = start(directory.path());
+    let answer = ask(&server.directory, Request::Bindings {}).unwrap();
+    assert_eq!(answer, Answer::Bindings(ToldView.bindings().unwrap()));
+    let answer = ask(&server.directory, Request::Hits {}).unwrap();
+    assert_eq!(answer, Answer::Hits(ToldView.hits().unwrap()));
+    let error = ask(&server.directory, Request::Drops {}).unwrap_err();
+    let ClientError::Refused(problem) = error else { panic!("{error}") };
+    assert_eq!(
+        (problem.code.as_str(), problem.message.as_str()),
+        ("HostFailed", "the kernel is on holiday")
+    );
+    let Answer::Status(status) = ask(&server.directory, Request::Status {}).unwrap() else {
+        panic!()
+    };
+    assert_eq!(status.listen, server.address.to_string());
+    assert_eq!((status.enforcing, status.bindings, status.revision), (true, 0, 1));
+}
+
+#[test]
+fn without_an_agent_nothing_is_enforced_and_said_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Setup::new(directory.path()).start().unwrap();
+    let (interface, _) = make_interface(&server);
+    let changed = bind(&server, &interface, "veth1").unwrap();
+    assert_eq!(changed.enforcement, "NotEnforced");
+    let Answer::Bindings(rows) = ask(&server.directory, Request::Bindings {}).unwrap() else {
+        panic!()
+    };
+    assert_eq!(rows.len(), 1);
+    assert_eq!((rows[0].device.as_str(), rows[0].state.as_str()), ("veth1", "not-enforced"));
+    for request in [Request::Hits {}, Request::Drops {}] {
+        let error = ask(&server.directory, request).unwrap_err();
+        let ClientError::Refused(problem) = error else { panic!("{error}") };
+        assert_eq!(problem.code, "NotEnforced");
+    }
+    let directory = server.directory.clone();
+    server.stop();
+    let error = ask(&directory, Request::Status {}).unwrap_err();
+    assert!(matches!(error, ClientError::NoServer { .. }), "{error}");
+}
+
+#[test]
+fn the_configuration_ties_interfaces_when_they_exist() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Setup::new(directory.path()).start().unwrap();
+    let (interface, _) = make_interface(&server);
+    server.stop();
+    let mut setup = Setup::new(directory.path());
+    setup.binds = vec![
+        (interface.parse().unwrap(), "veth1".parse().unwrap()),
+        ("eni-absent".parse().unwrap(), "veth2".parse().unwrap()),
+    ];
+    let server = setup.start().unwrap();
+    until("the interface is tied", || {
+        let answer = ask(&server.directory, Request::Bindings {}).unwrap();
+        let Answer::Bindings(rows) = answer else { panic!("{answer:?}") };
+        rows.iter().map(|row| &row.interface).eq([&interface])
+    });
+}
+
+fn converse(server: &Running) -> (UnixStream, BufReader<UnixStream>) {
+    let stream = UnixStream::connect(server.directory.control_socket()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    (stream.try_clone().unwrap(), BufReader::new(stream))
+}
+
+fn reply(reader: &mut impl BufRead) -> Value {
+    let mut line = String::new();
+    reader.read_line(&mut line).unwrap();
+    serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: `{line}`"))
+}
+
+#[test]
+fn the_socket_keeps_its_bounds() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut setup = Setup::new(directory.path());
+    setup.limits.control_line_bytes_max = 100;
+    setup.limits.control_connections_max = 1;
+    let server = setup.start().unwrap();
+    let socket = server.directory.control_socket();
+    let mode = std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600);
+
+    let (mut writer, mut reader) = converse(&server);
+    // One conversation holds many questions, good and bad.
+    writer.write_all(b"{\"version\":1,\"request\":\"status\"}\nnonsense\n").unwrap();
+    assert_eq!(reply(&mut reader)["answer"]["status"]["enforcing"], false);
+    assert_eq!(reply(&mut reader)["error"]["code"], "MalformedQuestion");
+    let (_other, mut other_reader) = converse(&server);
+    assert_eq!(reply(&mut other_reader)["error"]["code"], "TooManyConnections");
+    writer.write_all(&[b' '; 101]).unwrap();
+    assert_eq!(reply(&mut reader)["error"]["code"], "QuestionTooLong");
+    let mut rest = String::new();
+    reader.read_line(&mut rest).unwrap_or_default();
+    assert_eq!(rest, "", "the conversation is over");
+    until("the place is free", || ask(&server.directory, Request::Status {}).is_ok());
+}
+
+#[test]
+fn a_crash_leaves_no_socket_in_the_way() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(&directory, Permissions::from_mode(0o700)).unwrap();
+    let path = directory.path().join("control.sock");
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    assert!(path.exists());
+    let server = Setup::new(directory.path()).start().unwrap();
+    assert!(ask(&server.directory, Request::Status {}).is_ok());
+}
