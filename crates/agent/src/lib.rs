@@ -5,6 +5,7 @@ pub mod attach;
 pub mod device;
 pub mod execute;
 pub mod installed;
+pub mod judge;
 pub mod kernel;
 pub mod ledger;
 pub mod pinned;

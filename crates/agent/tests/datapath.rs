@@ -1,4 +1,6 @@
 //! The program in the kernel: loaded, attached, pinned, opened again. Needs root and a kernel that takes it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // All of this is test code.
+
 use std::collections::BTreeMap;
 
 use portcullis_agent::sys::{self, Datapath, Instance, Sizes};
