@@ -1,0 +1,229 @@
+//! One interface in the kernel program's maps, to which the steps of a case happen.
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use portcullis_agent::sys::{Datapath, Sizes};
+use portcullis_compile::abi;
+use portcullis_compile::interface::{InterfaceSettings, compile};
+use portcullis_compile::members::{MemberKey, set_words};
+use portcullis_compile::numbers::Numbers;
+use portcullis_core::net::{Cidr, Family, Ports, Prefix};
+use portcullis_core::resolve::interface_policy;
+use portcullis_core::rule::{Peer, PortMatch, Priority, Rule};
+use portcullis_core::world::{Group, GroupType, InnerAccess, Interface, World};
+
+use crate::language::{Script, Step};
+
+const SLOT: u32 = 0;
+const VPC: &str = "vpc-1";
+
+/// The interface, its policies and where the pool is free.
+pub(crate) struct Host<'s> {
+    script: &'s Script,
+    datapath: Datapath,
+    numbers: Numbers,
+    settings: InterfaceSettings,
+    members: BTreeSet<MemberKey>,
+    free: u32,
+    generation: u32,
+    clock_ns: u64,
+}
+
+impl<'s> Host<'s> {
+    pub(crate) fn new(script: &'s Script) -> Self {
+        let sizes = Sizes {
+            pool_words: 1 << 18,
+            slots: 1,
+            members: 64,
+            flows: 64,
+            fragments: 64,
+            counters: 64,
+            event_bytes: 1 << 16,
+        };
+        let datapath = Datapath::private(&sizes).unwrap();
+        datapath.lead_tests_to(SLOT).unwrap();
+        let mut settings = InterfaceSettings::new(1);
+        for word in &script.interface {
+            let Some((key, value)) = word.split_once('=') else { continue };
+            match key {
+                "quota" => settings.quota = value.parse().unwrap(),
+                "idle-udp" => settings.idle_udp_s = value.parse().unwrap(),
+                "idle-established" => settings.idle_established_s = value.parse().unwrap(),
+                "idle-closed" => settings.idle_closed_s = value.parse().unwrap(),
+                "keep-established" => settings.keep_established = value == "on",
+                "check" => {}
+                other => panic!("`{other}` is no setting of an interface"),
+            }
+        }
+        Self {
+            script,
+            datapath,
+            numbers: Numbers::new(),
+            settings,
+            members: BTreeSet::new(),
+            free: 1,
+            generation: 0,
+            clock_ns: 0,
+        }
+    }
+
+    /// A new case: nothing is left of the one before, and the first set of rules is in force.
+    pub(crate) fn begin(&mut self) {
+        self.datapath.forget_everything().unwrap();
+        for key in std::mem::take(&mut self.members) {
+            self.datapath.remove_member(&key).unwrap();
+        }
+        self.datapath.raise_membership();
+        self.datapath.set_pick_up_until(SLOT, 0).unwrap();
+        self.datapath.set_any_link_local(false).unwrap();
+        self.datapath.set_dhcp4_servers(&[]).unwrap();
+        self.free = 1;
+        // Far enough for anything that one case remembered to have run out.
+        self.wait(100_000 * 1_000_000_000);
+        let first = self.script.rules[0].0.clone();
+        self.policy(&first);
+    }
+
+    fn wait(&mut self, nanoseconds: u64) {
+        self.clock_ns += nanoseconds;
+        self.datapath.set_clock_offset_ns(self.clock_ns).unwrap();
+    }
+
+    fn place(&mut self, words: &[u64]) -> u32 {
+        let offset = self.free;
+        self.datapath.write_pool(offset, words).unwrap();
+        self.free += words.len() as u32;
+        offset
+    }
+
+    /// What a step should do; an error says what it did instead.
+    pub(crate) fn take(&mut self, step: &Step) -> Result<(), String> {
+        match step {
+            Step::Frame(direction, frame, accepted, reason) => {
+                let said = self.datapath.test(*direction, frame).map_err(|e| e.to_string())?;
+                if (said.accepted, said.reason.name()) != (*accepted, reason) {
+                    let word = if said.accepted { "accept" } else { "drop" };
+                    return Err(format!("the program said {word} {}", said.reason.name()));
+                }
+            }
+            Step::Wait(duration) => self.wait(duration.as_nanos() as u64),
+            Step::Policy(name) => self.policy(name),
+            Step::Join(cidr, group) => self.join(cidr, group),
+            Step::Leave(cidr) => {
+                let key = self.member_key(cidr);
+                assert!(self.members.remove(&key), "{cidr} is no member");
+                self.datapath.remove_member(&key).unwrap();
+                self.datapath.raise_membership();
+            }
+            Step::PickUp(duration) => {
+                let until = self.datapath.now_ns() + duration.as_nanos() as u64;
+                self.datapath.set_pick_up_until(SLOT, until).unwrap();
+            }
+            Step::Sweep(wanted) => same("flows swept", self.datapath.sweep().unwrap(), *wanted)?,
+            Step::Flows(wanted) => same("flows", self.datapath.flow_count(SLOT), *wanted)?,
+            Step::AnyLinkLocal => self.datapath.set_any_link_local(true).unwrap(),
+            Step::DhcpServer(server) => self.datapath.set_dhcp4_servers(&[*server]).unwrap(),
+        }
+        Ok(())
+    }
+
+    fn member_key(&mut self, cidr: &Cidr) -> MemberKey {
+        let vpc = self.numbers.vpc(&VPC.parse().unwrap()).unwrap();
+        MemberKey { vpc, prefix: cidr.prefix() }
+    }
+
+    fn join(&mut self, cidr: &Cidr, group: &str) {
+        let number = self.numbers.group(&group.parse().unwrap()).unwrap();
+        let set = self.place(&set_words(&[number]));
+        let key = self.member_key(cidr);
+        self.members.insert(key);
+        for family in [Family::V4, Family::V6] {
+            let of_family = self.members.iter().filter(|key| key.prefix.family() == family);
+            let lengths: Vec<u8> = of_family.map(|key| key.prefix.length()).collect();
+            self.datapath.set_member_lengths(family, &lengths).unwrap();
+        }
+        self.datapath.put_member(&key, set).unwrap();
+        self.datapath.raise_membership();
+    }
+
+    /// Puts a set of rules into force.
+    fn policy(&mut self, name: &str) {
+        let words = if name == "closed" {
+            let rules = &self.script.rules[0].1;
+            let mut words = self.compiled(rules).interface.words(0, 0);
+            words[abi::INTERFACE_FLAGS as usize] |= abi::FLAG_CLOSED;
+            words
+        } else {
+            let rules = self.script.rules.iter().find(|(found, _)| found == name);
+            let compiled = self.compiled(&rules.expect("no such set of rules").1);
+            let egress = self.place(&compiled.egress);
+            let ingress = self.place(&compiled.ingress);
+            compiled.interface.words(egress.into(), ingress.into())
+        };
+        let offset = self.place(&words);
+        self.generation += 1;
+        let word = (u64::from(self.generation) << 32) | u64::from(offset);
+        self.datapath.set_slot_word(SLOT, word).unwrap();
+    }
+
+    fn compiled(
+        &mut self,
+        rules: &[Vec<String>],
+    ) -> portcullis_compile::interface::CompiledInterface {
+        let mut world = World::new();
+        let intra = rules.iter().any(|words| words[0] == "intra-group");
+        let basic = |id: &str, inner_access| Group {
+            id: id.parse().unwrap(),
+            vpc: Some(VPC.parse().unwrap()),
+            group_type: GroupType::Basic,
+            inner_access,
+            rules: Default::default(),
+        };
+        let inner = if intra { InnerAccess::Accept } else { InnerAccess::Drop };
+        world.put_group(basic("sg-own", inner));
+        world.put_group(basic("sg-friends", InnerAccess::Drop));
+        for (number, words) in rules.iter().filter(|words| words[0] != "intra-group").enumerate() {
+            world.put_rule(&"sg-own".parse().unwrap(), Arc::new(rule(number, words)));
+        }
+        let id: portcullis_core::ids::NetworkInterfaceId = "eni-a".parse().unwrap();
+        let plain = self.script.interface.iter().filter(|word| !word.contains('='));
+        let addresses: Vec<Prefix> =
+            plain.skip(1).map(|word| word.parse::<Cidr>().unwrap().prefix()).collect();
+        let unchecked = self.script.interface.iter().any(|word| word == "check=off");
+        world.put_interface(Interface {
+            id: id.clone(),
+            vpc: VPC.parse().unwrap(),
+            mac: Some(self.script.interface[0].parse().unwrap()),
+            addresses,
+            groups: vec!["sg-own".parse().unwrap()],
+            source_dest_check: Some(!unchecked),
+        });
+        let policy = interface_policy(&world, &id).unwrap();
+        compile(&policy, &self.settings, &mut self.numbers).unwrap()
+    }
+}
+
+/// `DIRECTION POLICY PROTOCOL PEER [PORTS] [PRIORITY]`
+fn rule(number: usize, words: &[String]) -> Rule {
+    let word = |at: usize| words.get(at).map(String::as_str);
+    let peer = word(3).unwrap();
+    Rule {
+        id: format!("sgr-{number}").parse().unwrap(),
+        direction: word(0).unwrap().parse().expect("a direction"),
+        policy: word(1).unwrap().parse().expect("a policy"),
+        protocol: word(2).unwrap().parse().expect("a protocol"),
+        peer: if peer.starts_with("sg-") {
+            Peer::Group(peer.parse().unwrap())
+        } else {
+            Peer::Cidr(peer.parse().expect("a CIDR"))
+        },
+        ports: PortMatch::Ports(word(4).unwrap_or("-1/-1").parse().expect("ports")),
+        source_ports: Ports::Any,
+        local: None,
+        priority: Priority::new(word(5).unwrap_or("1").parse().unwrap()).unwrap(),
+    }
+}
+
+fn same<T: PartialEq + std::fmt::Display>(what: &str, found: T, wanted: T) -> Result<(), String> {
+    if found == wanted { Ok(()) } else { Err(format!("{found} {what}, not {wanted}")) }
+}

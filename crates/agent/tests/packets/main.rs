@@ -1,0 +1,56 @@
+//! Sequences of packets through the kernel program, written as tables in `cases/packets/*.case`.
+//!
+//! `cases/packets/README.md` has the language. Frames are run through the real program, the clock is moved, not waited for.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // All of this is test code.
+
+mod host;
+mod language;
+
+use std::path::Path;
+
+use host::Host;
+use portcullis_agent::sys;
+use portcullis_testkit::capability;
+
+fn can_load() -> Result<(), String> {
+    sys::probe()
+        .map_err(|missing| missing.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+}
+
+#[test]
+fn packets_are_judged_as_the_cases_say() {
+    if !capability::need("packet cases", can_load) {
+        return;
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../cases/packets");
+    let mut files: Vec<_> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "case"))
+        .collect();
+    files.sort();
+    let only = std::env::var("PORTCULLIS_TEST_CASE").ok();
+    let (mut failures, mut steps) = (Vec::new(), 0);
+    for file in &files {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        if only.as_deref().is_some_and(|only| !name.starts_with(only)) {
+            continue;
+        }
+        let text = std::fs::read_to_string(file).unwrap();
+        let script = language::Script::parse(&text).unwrap_or_else(|e| panic!("{name}:{e}"));
+        let mut host = Host::new(&script);
+        for case in &script.cases {
+            host.begin();
+            for (line, step) in &case.steps {
+                steps += 1;
+                if let Err(difference) = host.take(step) {
+                    failures.push(format!("{name}:{line}: {}: {difference}", case.name));
+                    break;
+                }
+            }
+        }
+    }
+    println!("{steps} steps of {} files", files.len());
+    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+    assert!(only.is_some() || steps > 300, "only {steps} steps were found");
+}
