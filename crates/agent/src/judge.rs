@@ -1,6 +1,8 @@
-//! The kernel program as a judge: every flow's first packet runs through the real program, in maps that nothing else sees.
+//! The kernel program as a judge: every flow's first packet runs through the real program, in maps
+//! that nothing else sees.
 //!
-//! Each flow is judged alone: what an accepted one leaves is forgotten before the next. Nothing is attached, pinned or sent.
+//! Each flow is judged alone: what an accepted one leaves is forgotten before the next. Nothing is
+//! attached, pinned or sent.
 use std::collections::BTreeMap;
 use std::io;
 
@@ -43,7 +45,8 @@ pub struct KernelJudge<'w> {
 }
 
 impl<'w> KernelJudge<'w> {
-    /// Loads the program and the world's memberships. Needs what [`crate::sys::probe`] asks for, but for pins.
+    /// Loads the program and the world's memberships. Needs what [`crate::sys::probe`] asks for,
+    /// but for pins.
     pub fn new(world: &'w World) -> Result<Self, JudgeError> {
         let too_large = |error: CompileError| compile_error(error, "world");
         let mut numbers = Numbers::new();
@@ -193,7 +196,7 @@ fn kernel(place: &'static str) -> impl Fn(io::Error) -> JudgeError {
     move |error| JudgeError {
         code: "KernelRefused",
         message: error.to_string().lines().next().unwrap_or_default().to_string(),
-        help: "the kernel engine needs root and Linux 6.6 or later; the engine `compiled` needs neither",
+        help: "the engine `kernel` needs root and Linux 6.6; the engine `compiled` needs neither",
         place: place.to_string(),
     }
 }

@@ -1,4 +1,5 @@
-//! The program in the kernel: loaded, attached, pinned, opened again. Needs root and a kernel that takes it.
+//! The program in the kernel: loaded, attached, pinned, opened again. Needs root and a kernel that
+//! takes it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // All of this is test code.
 
 use std::collections::BTreeMap;
@@ -8,7 +9,8 @@ use portcullis_core::rule::Direction;
 use portcullis_core::verdict::Reason;
 use portcullis_testkit::{capability, netns};
 
-/// The verifier's work on either program is bounded by the kernel at 1,000,000 instructions; ours must stay far from it.
+/// The verifier's work on either program is bounded by the kernel at 1,000,000 instructions; ours
+/// must stay far from it.
 const VERIFIED_INSTRUCTIONS_MAX: u32 = 100_000;
 
 fn can_load() -> Result<(), String> {

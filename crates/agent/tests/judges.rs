@@ -1,4 +1,5 @@
-//! The kernel program says what the reference evaluator and the compiled tables say, on random worlds and flows.
+//! The kernel program says what the reference evaluator and the compiled tables say, on random
+//! worlds and flows.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // All of this is test code.
 
 use std::collections::BTreeMap;

@@ -1,7 +1,8 @@
-//! The first packet of a flow as a frame: a SYN, an echo request, or the bare protocol; hop limit 64.
+//! The first packet of a flow as a frame: a SYN, an echo request, or the bare protocol; hop limit
+//! 64.
 //!
-//! Knows just enough of headers for the kernel program to judge the frame. Checksums stay zero: the program does not look at
-//! them, and no frame made here goes on a wire.
+//! Knows just enough of headers for the kernel program to judge the frame. Checksums stay zero: the
+//! program does not look at them, and no frame made here goes on a wire.
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use portcullis_core::flow::Flow;

@@ -1,7 +1,8 @@
 //! The mirror of `datapath/state.h`: what the kernel program and its user side share beyond policy.
 //!
-//! The header is the original and says what each word means; a test compares the numbers. Values are read from and written to
-//! bytes here, in the machine's own order, so that no layout of Rust's matters.
+//! The header is the original and says what each word means; a test compares the numbers. Values
+//! are read from and written to bytes here, in the machine's own order, so that no layout of Rust's
+//! matters.
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use portcullis_compile::members::MemberKey;

@@ -51,7 +51,8 @@ fn is_empty(path: &Path) -> bool {
 /// The directory of a BPF file system; mounts one, for root alone, if there is none.
 pub fn ensure() -> io::Result<PathBuf> {
     let (usual, own) = (PathBuf::from(USUAL), PathBuf::from(OWN));
-    // Ours first: what an earlier start put there must be found again though somebody mounts the usual one later.
+    // Ours first: what an earlier start put there must be found again though somebody mounts the
+    // usual one later.
     if is_mounted(&own) {
         return Ok(own);
     }

@@ -1,7 +1,8 @@
 //! The `bpf(2)` system call, one safe function for each command that is used.
 //!
-//! Knows commands, descriptors and bytes; what a map means is for others. The lengths of keys and values are part of each
-//! [`Map`], which asked the kernel for them, so that the kernel never reads or writes beyond a buffer.
+//! Knows commands, descriptors and bytes; what a map means is for others. The lengths of keys and
+//! values are part of each [`Map`], which asked the kernel for them, so that the kernel never reads
+//! or writes beyond a buffer.
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -64,8 +65,8 @@ fn address_mut(bytes: &mut [u8]) -> u64 {
 
 /// The call itself; the attribute's buffers must outlive it and be as large as the command says.
 fn bpf(command: i32, attribute: &mut Attribute) -> io::Result<i64> {
-    // SAFETY: the block is ours and of the size given, and every caller in this file passes buffers that it holds across the
-    // call, of the sizes that the kernel uses for the command.
+    // SAFETY: the block is ours and of the size given, and every caller in this file passes buffers
+    // that it holds across the call, of the sizes that the kernel uses for the command.
     let result = unsafe {
         libc::syscall(
             libc::SYS_bpf,
@@ -208,7 +209,8 @@ impl Map {
     pub(super) fn all(&self) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
         let mut found = Vec::new();
         let mut key = self.next_key(None)?;
-        // A key that is removed while it is asked for its next one leads back to the first: bounded all the same.
+        // A key that is removed while it is asked for its next one leads back to the first: bounded
+        // all the same.
         let most = self.entries as usize * 2;
         while let Some(at) = key {
             if found.len() > most {
@@ -225,7 +227,8 @@ impl Map {
     }
 }
 
-/// Returns after every program that runs now has ended: the kernel waits for that when it replaces a map inside a map.
+/// Returns after every program that runs now has ended: the kernel waits for that when it replaces
+/// a map inside a map.
 pub(super) fn wait_for_running_programs() -> io::Result<()> {
     use std::os::fd::AsFd;
     let array = |kind: u32, inner: Option<BorrowedFd<'_>>| {
@@ -279,7 +282,8 @@ pub(super) struct TestRun {
     pub(super) cb: [u32; 2],
 }
 
-/// Runs a program once on a frame, as if it stood at the loopback device. `mark` and `segments` go into the packet's context.
+/// Runs a program once on a frame, as if it stood at the loopback device. `mark` and `segments` go
+/// into the packet's context.
 pub(super) fn test_run(
     program: BorrowedFd<'_>,
     frame: &[u8],

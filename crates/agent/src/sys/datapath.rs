@@ -32,7 +32,8 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// An instance of this name (letters, digits, `-`), in the machine's BPF file system, which is mounted if need be.
+    /// An instance of this name (letters, digits, `-`), in the machine's BPF file system, which is
+    /// mounted if need be.
     pub fn new(name: &str) -> io::Result<Self> {
         Self::in_directory(&bpffs::ensure()?, name)
     }
@@ -58,7 +59,8 @@ impl Instance {
         self.directory.is_dir()
     }
 
-    /// Takes the programs off every device and removes every pin. Returns how many devices were freed.
+    /// Takes the programs off every device and removes every pin. Returns how many devices were
+    /// freed.
     pub fn detach_all(&self) -> io::Result<usize> {
         if !self.exists() {
             return Ok(0);
@@ -122,8 +124,8 @@ pub struct TestVerdict {
 }
 
 impl Datapath {
-    /// Opens an instance: its pinned maps as they are, or new ones of these sizes. Programs are loaded afresh and put into the
-    /// links that are there, without a gap.
+    /// Opens an instance: its pinned maps as they are, or new ones of these sizes. Programs are
+    /// loaded afresh and put into the links that are there, without a gap.
     pub fn open(instance: &Instance, sizes: &Sizes) -> io::Result<Self> {
         let directory = instance.directory();
         let mut builder = fs::DirBuilder::new();
@@ -232,7 +234,8 @@ impl Datapath {
         self.slots.load(slot as usize * SLOT_WORDS + field).unwrap_or(0)
     }
 
-    /// A slot's word, (generation << 32) | pool offset of the INTERFACE blob; 0 (nothing passes) beyond the last slot.
+    /// A slot's word, (generation << 32) | pool offset of the INTERFACE blob; 0 (nothing passes)
+    /// beyond the last slot.
     pub fn slot_word(&self, slot: u32) -> u64 {
         self.slot_field(slot, abi::SLOT_WORD)
     }
@@ -274,7 +277,8 @@ impl Datapath {
         self.maps.members.delete(&abi::member_key_bytes(key)).map(|_| ())
     }
 
-    /// Says which prefix lengths members of a family have; those that stay are never out of sight meanwhile.
+    /// Says which prefix lengths members of a family have; those that stay are never out of sight
+    /// meanwhile.
     pub fn set_member_lengths(&self, family: Family, lengths: &[u8]) -> io::Result<()> {
         let first = match family {
             Family::V4 => abi::CONFIG_MEMBER_LENGTHS4,
@@ -367,7 +371,8 @@ impl Datapath {
         Ok(found)
     }
 
-    /// Leads a device (of this network namespace) to a slot and attaches the programs, whatever was there of ours.
+    /// Leads a device (of this network namespace) to a slot and attaches the programs, whatever was
+    /// there of ours.
     pub fn attach(&self, device: u32, slot: u32) -> io::Result<()> {
         let directory = self.pinned()?;
         self.maps.devices.put(&device.to_ne_bytes(), &slot.to_ne_bytes())?;
@@ -399,7 +404,8 @@ impl Datapath {
         self.run_sweep(slot + 1)
     }
 
-    /// Returns when no packet is being judged that could have seen what was there before the call: some milliseconds.
+    /// Returns when no packet is being judged that could have seen what was there before the call:
+    /// some milliseconds.
     pub fn barrier(&self) -> io::Result<()> {
         call::wait_for_running_programs()
     }

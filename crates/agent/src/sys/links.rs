@@ -1,7 +1,8 @@
-//! The program at the hooks of devices: links that are pinned, so that they stay when the agent goes.
+//! The program at the hooks of devices: links that are pinned, so that they stay when the agent
+//! goes.
 //!
-//! A link's pin is named after the device's index and the direction seen from the instance. The instance's egress is the host
-//! device's ingress.
+//! A link's pin is named after the device's index and the direction seen from the instance. The
+//! instance's egress is the host device's ingress.
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};

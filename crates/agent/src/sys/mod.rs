@@ -1,12 +1,14 @@
 //! The kernel: the only place of `unsafe`, and the only one that calls bpf(2).
 //!
-//! [`Datapath`] is the program with its maps, pinned under a name of the instance's own so that it outlives the process, or
-//! private to it. It knows words, slots, members, devices and counts; what policies mean, and in which order they are changed,
-//! is for its callers. [`probe()`] says what a machine lacks.
+//! [`Datapath`] is the program with its maps, pinned under a name of the instance's own so that it
+//! outlives the process, or private to it. It knows words, slots, members, devices and counts; what
+//! policies mean, and in which order they are changed, is for its callers. [`probe()`] says what a
+//! machine lacks.
 //!
-//! Stores into pool, slots and settings go into memory that is shared with the kernel: they take effect when the call returns,
-//! a word is never torn, and earlier stores are seen before later ones. [`Datapath::barrier`] returns when no packet is being
-//! judged any more that could have seen what was there before.
+//! Stores into pool, slots and settings go into memory that is shared with the kernel: they take
+//! effect when the call returns, a word is never torn, and earlier stores are seen before later
+//! ones. [`Datapath::barrier`] returns when no packet is being judged any more that could have seen
+//! what was there before.
 #![allow(unsafe_code, reason = "the kernel is called and its memory is shared")]
 
 pub mod abi;

@@ -1,7 +1,7 @@
 //! From the embedded object to maps and programs in the kernel.
 //!
-//! Knows the object's names. Maps that are pinned already are used as they are; programs are always loaded afresh, so that a
-//! newer agent brings its own.
+//! Knows the object's names. Maps that are pinned already are used as they are; programs are always
+//! loaded afresh, so that a newer agent brings its own.
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};

@@ -63,7 +63,8 @@ fn call_missing(error: &io::Error) -> Missing {
     }
 }
 
-/// Whether the tcx hooks are there: attaching to a device that cannot exist fails with ENODEV only where they are known.
+/// Whether the tcx hooks are there: attaching to a device that cannot exist fails with ENODEV only
+/// where they are known.
 fn tcx(program: std::os::fd::BorrowedFd<'_>) -> Option<Missing> {
     let nowhere = i32::MAX as u32;
     let error = call::attach(program, nowhere, call::TCX_INGRESS).err()?;

@@ -1,6 +1,7 @@
 //! An array map's words, mapped into memory: one store reaches every processor.
 //!
-//! Knows no meaning. A word is read and written whole; stores are seen in the order in which they were made.
+//! Knows no meaning. A word is read and written whole; stores are seen in the order in which they
+//! were made.
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
@@ -13,7 +14,8 @@ pub(super) struct Words {
     count: usize,
 }
 
-// SAFETY: the words are atomics in memory shared with the kernel; any thread may use them, and the last owner unmaps them.
+// SAFETY: the words are atomics in memory shared with the kernel; any thread may use them, and the
+// last owner unmaps them.
 unsafe impl Send for Words {}
 // SAFETY: as above.
 unsafe impl Sync for Words {}
@@ -21,7 +23,8 @@ unsafe impl Sync for Words {}
 impl Words {
     /// Maps the first `count` words of a map.
     pub(super) fn map(map: BorrowedFd<'_>, count: usize) -> io::Result<Self> {
-        // SAFETY: a new mapping at a place of the kernel's choice; it refuses one longer than the map.
+        // SAFETY: a new mapping at a place of the kernel's choice; it refuses one longer than the
+        // map.
         let start = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
@@ -40,7 +43,8 @@ impl Words {
     }
 
     fn word(&self, index: usize) -> Option<&AtomicU64> {
-        // SAFETY: within the mapping, which lives as long as `self`, page-aligned, and used by all as whole words.
+        // SAFETY: within the mapping, which lives as long as `self`, page-aligned, and used by all
+        // as whole words.
         (index < self.count).then(|| unsafe { self.first.add(index).as_ref() })
     }
 

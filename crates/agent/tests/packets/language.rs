@@ -1,4 +1,5 @@
-//! The language of the cases: text to a [`Script`]. It knows frames and the names of steps, and runs nothing.
+//! The language of the cases: text to a [`Script`]. It knows frames and the names of steps, and
+//! runs nothing.
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;

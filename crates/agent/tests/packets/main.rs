@@ -1,6 +1,7 @@
 //! Sequences of packets through the kernel program, written as tables in `cases/packets/*.case`.
 //!
-//! `cases/packets/README.md` has the language. Frames are run through the real program, the clock is moved, not waited for.
+//! `cases/packets/README.md` has the language. Frames are run through the real program, the clock
+//! is moved, not waited for.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // All of this is test code.
 
 mod host;
