@@ -6,6 +6,7 @@ use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use portcullis_agent::judge::KernelJudge;
 use portcullis_compile::budget::CompileError;
 use portcullis_compile::image::{Image, compile_error};
 use portcullis_core::evaluate::Evaluator;
@@ -67,13 +68,10 @@ fn judge<'w>(engine: Engine, world: &'w World) -> Result<Box<dyn Judge + 'w>, Fa
             Ok(image) => Ok(Box::new(image)),
             Err(error) => Err(of_judge(compile_error(error, "the world"))),
         },
-        Engine::Kernel => Err(Failure {
-            status: STATUS_FAILED,
-            code: "EngineUnavailable",
-            message: "this build has no kernel engine".into(),
-            help: "choose `--engine compiled`, which walks the same tables".into(),
-            place: "--engine".into(),
-        }),
+        Engine::Kernel => match KernelJudge::new(world) {
+            Ok(judge) => Ok(Box::new(judge)),
+            Err(error) => Err(of_judge(error)),
+        },
     }
 }
 
