@@ -3,9 +3,9 @@
 
 /// Most bytes of a request's body.
 pub const BODY_BYTES_MAX: usize = 512 * 1024;
-/// Most bytes of a request's query, as sent. HTTP libraries stop at 64 KiB for a whole target; below
-/// that the refusal is ours, in the client's dialect.
-pub const QUERY_BYTES_MAX: usize = 60 * 1024;
+/// Most bytes of a request's query, as sent. HTTP libraries stop at 64 KiB for a whole target;
+/// just below that the refusal is ours, in the client's dialect.
+pub const QUERY_BYTES_MAX: usize = 65_500;
 /// Most parameters of a request, all carriers together, lists and objects flattened.
 pub const PARAMETERS_MAX: usize = 4096;
 /// Longest name of a parameter, decoded, in bytes.
