@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // All of this is test code.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
-use portcullis_agent::sys::{self, Datapath, Instance, Sizes};
-use portcullis_core::rule::Direction;
+use portcullis_agent::sys::{self, Datapath, EventKind, Instance, Sizes};
+use portcullis_compile::abi;
+use portcullis_core::rule::{Direction, Policy};
 use portcullis_core::verdict::Reason;
-use portcullis_testkit::{capability, netns};
+use portcullis_testkit::{capability, netns, packet};
 
 /// The verifier's work on either program is bounded by the kernel at 1,000,000 instructions; ours
 /// must stay far from it.
@@ -108,6 +110,63 @@ fn what_leads_nowhere_passes_nothing() {
     }
     let counts = datapath.reasons(2).unwrap();
     assert_eq!(counts.iter().map(|c| c.count.packets).sum::<u64>(), 3);
+}
+
+/// A closed interface at slot 1 that owns 10.0.0.5, and a UDP packet that leaves it.
+fn closed_interface(datapath: &Datapath) -> Vec<u8> {
+    let mut words = vec![0; abi::INTERFACE_HEADER_WORDS as usize];
+    words[abi::INTERFACE_HANDLE as usize] = 9;
+    words[abi::INTERFACE_FLAGS as usize] = abi::FLAG_CLOSED | abi::FLAG_CHECK_ADDRESSES;
+    words[abi::INTERFACE_OWN4 as usize] = abi::section(words.len() as u64, 1);
+    words.extend([0x0a00_0005; 2]);
+    datapath.write_pool(10, &words).unwrap();
+    datapath.set_slot_word(1, 1 << 32 | 10).unwrap();
+    datapath.lead_tests_to(1).unwrap();
+    let (own, other) = (Ipv4Addr::new(10, 0, 0, 5), Ipv4Addr::new(10, 1, 0, 1));
+    let datagram = packet::Udp::new(5000, 53).over(own, other, &[0; 100]);
+    let ethernet = packet::Ethernet::new([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]);
+    ethernet.ipv4(&packet::Ipv4::new(own, other, 17).wrap(&datagram))
+}
+
+#[test]
+fn what_is_dropped_is_counted_and_told_within_a_rate() {
+    if !capability::need("kernel program", can_load) {
+        return;
+    }
+    let datapath = Datapath::private(&small()).unwrap();
+    let frame = closed_interface(&datapath);
+    let mut events = datapath.events().unwrap();
+    datapath.set_events_per_second(2).unwrap();
+    // The whole of the test lies within one second of the program's clock.
+    datapath.set_clock_offset_ns(1_000_000_000 - datapath.now_ns() % 1_000_000_000).unwrap();
+    let started = datapath.now_ns();
+    for _ in 0..4 {
+        let verdict = datapath.test(Direction::Egress, &frame).unwrap();
+        assert_eq!((verdict.accepted, verdict.reason), (false, Reason::Closed));
+    }
+    datapath.test_aggregate(Direction::Egress, &frame, 45).unwrap();
+    let counts = datapath.reasons(1).unwrap();
+    assert_eq!(counts.len(), 1, "{counts:?}");
+    assert_eq!((counts[0].reason, counts[0].policy), (Reason::Closed, Policy::Drop));
+    assert_eq!(counts[0].count.packets, 4 + 45);
+    assert_eq!(counts[0].count.bytes, 5 * frame.len() as u64);
+    assert!(counts[0].count.last_seen_ns >= started);
+    for _ in 0..2 {
+        let event = events.next_event().unwrap();
+        assert_eq!((event.kind, event.reason), (EventKind::Deny, Reason::Closed));
+        assert_eq!((event.slot, event.flow.handle, event.flow.protocol), (1, 9, 17));
+        assert_eq!(event.flow.local.to_string(), "10.0.0.5");
+        assert_eq!(event.flow.remote.to_string(), "10.1.0.1");
+        assert_eq!((event.flow.local_port, event.flow.remote_port), (5000, 53));
+        assert_eq!(event.length as usize, frame.len());
+    }
+    assert_eq!(events.next_event(), None);
+    assert_eq!(datapath.events_lost(1), 3);
+    datapath.set_clock_offset_ns(3_000_000_000).unwrap();
+    datapath.test(Direction::Egress, &frame).unwrap();
+    assert!(events.next_event().is_some());
+    datapath.zero_reasons(1).unwrap();
+    assert_eq!(datapath.reasons(1).unwrap(), []);
 }
 
 #[test]

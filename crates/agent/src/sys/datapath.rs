@@ -25,6 +25,9 @@ const LOOPBACK: u32 = 1;
 /// A frame that the sweep is run on; it is not looked at.
 const EMPTY_FRAME: [u8; 64] = [0; 64];
 
+/// Most events of one interface in a second, unless set otherwise after opening.
+const EVENTS_PER_SECOND: u64 = 1000;
+
 /// Where an instance's maps, programs and links are pinned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
@@ -132,6 +135,7 @@ impl Datapath {
         builder.recursive(true).mode(0o700).create(directory)?;
         let loaded = object::load(sizes, Some(directory))?;
         let datapath = Self::new(loaded, Some(directory.to_path_buf()))?;
+        datapath.set_events_per_second(EVENTS_PER_SECOND)?;
         for (_, name, hook) in HOOKS {
             for device in links::attached(directory)? {
                 links::attach(directory, device, datapath.program(name)?, (name, hook))?;
@@ -434,7 +438,17 @@ impl Datapath {
 
     /// Runs the program of a direction on a frame.
     pub fn test(&self, direction: Direction, frame: &[u8]) -> io::Result<TestVerdict> {
-        let run = call::test_run(self.direction_program(direction), frame, 0, 0)?;
+        self.test_aggregate(direction, frame, 0)
+    }
+
+    /// Runs the program of a direction on a frame that is cut into so many packets on the wire.
+    pub fn test_aggregate(
+        &self,
+        direction: Direction,
+        frame: &[u8],
+        segments: u32,
+    ) -> io::Result<TestVerdict> {
+        let run = call::test_run(self.direction_program(direction), frame, 0, segments)?;
         let accepted = run.cb[0] & abi::CB_ACCEPT != 0;
         // TCX_NEXT lets the packet on, TC_ACT_SHOT does not.
         let passed = match run.value {
