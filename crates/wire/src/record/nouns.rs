@@ -141,7 +141,9 @@ impl Field for Cidr {
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, Problem> {
         let text = read_text(reader, Self::NAME)?;
-        text.parse().map_err(|_| Problem::BadValue(Self::NAME))
+        // Only the one spelling that `write` makes, so that no two texts are one record.
+        let cidr: Option<Self> = text.parse().ok().filter(|cidr: &Self| cidr.to_string() == text);
+        cidr.ok_or(Problem::BadValue(Self::NAME))
     }
 }
 
