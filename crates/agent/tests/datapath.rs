@@ -9,7 +9,7 @@ use portcullis_agent::sys::{self, Datapath, EventKind, Instance, Sizes};
 use portcullis_compile::abi;
 use portcullis_core::rule::{Direction, Policy};
 use portcullis_core::verdict::Reason;
-use portcullis_testkit::{capability, netns, packet};
+use portcullis_testkit::{capability, netns, packet, wait};
 
 /// The verifier's work on either program is bounded by the kernel at 1,000,000 instructions; ours
 /// must stay far from it.
@@ -206,4 +206,37 @@ fn an_instance_outlives_its_agent() {
     assert_eq!(own.0.detach_all().unwrap(), 1);
     assert!(!own.0.exists());
     assert_eq!(own.0.detach_all().unwrap(), 0);
+}
+
+#[test]
+fn a_tagged_frame_is_not_taken_for_an_untagged_one() {
+    let can_run = || can_load().and_then(|()| netns::available());
+    if !capability::need("attached program", can_run) {
+        return;
+    }
+    let own = Own::new("tagged");
+    let namespace = netns::Namespace::new().unwrap();
+    namespace.ip("link add one type veth peer name two\nlink set one up\nlink set two up").unwrap();
+    let datapath = Datapath::open(&own.0, &small()).unwrap();
+    closed_interface(&datapath);
+    namespace
+        .enter(|| datapath.attach(nix::net::if_::if_nametoindex("one").unwrap(), 1).unwrap())
+        .unwrap();
+    let inside = netns::Link::new(&namespace, "two").unwrap();
+    let (from, to) = (Ipv4Addr::new(10, 0, 0, 5), Ipv4Addr::new(10, 1, 0, 1));
+    let packet = packet::Ipv4::new(from, to, 17).wrap(&packet::Udp::new(1, 2).over(from, to, &[]));
+    let plain = packet::Ethernet::new(inside.mac(), [2, 0, 0, 0, 0, 2]);
+    // The kernel takes the tag out of the bytes before the program sees them.
+    inside.send(&plain.clone().vlan(7).ipv4(&packet)).unwrap();
+    inside.send(&plain.vlan(0).vlan(7).ipv4(&packet)).unwrap();
+    wait::until("both frames are counted", std::time::Duration::from_secs(10), || {
+        let counts = datapath.reasons(1).unwrap();
+        let tagged = counts.iter().find(|c| c.reason == Reason::Unsupported);
+        let Some(tagged) = tagged else { return Ok(None) };
+        assert_eq!((tagged.direction, tagged.policy), (Direction::Egress, Policy::Drop));
+        Ok((tagged.count.packets == 2).then_some(()))
+    })
+    .unwrap();
+    let counts = datapath.reasons(1).unwrap();
+    assert!(counts.iter().all(|c| c.reason != Reason::Closed), "{counts:?}");
 }
