@@ -10,7 +10,8 @@ use portcullis_agent::sys::{self, Sizes};
 use portcullis_agent::thread::AgentHandle;
 use portcullis_agent::view::BindingState;
 use portcullis_core::host::Report;
-use portcullis_server::control::message::{BindingRow, DropRow, HitRow};
+use portcullis_core::rule::Policy;
+use portcullis_server::control::message::{BindingRow, DropRow, HitRow, PassRow};
 use portcullis_server::host::{HostLink, HostView, link};
 use tokio::sync::watch;
 
@@ -139,5 +140,17 @@ impl HostView for View {
             packets: count.of.count.packets,
         };
         Ok(counts.into_iter().map(row).collect())
+    }
+
+    fn passes(&self) -> Result<Vec<PassRow>, String> {
+        let counts = self.agent()?.counts(true).map_err(|error| error.to_string())?;
+        let passed = counts.into_iter().filter(|count| count.of.policy == Policy::Accept);
+        let row = |count: portcullis_agent::view::InterfaceCount| PassRow {
+            interface: count.interface.to_string(),
+            direction: count.of.direction.name().into(),
+            reason: count.of.reason.name().into(),
+            packets: count.of.count.packets,
+        };
+        Ok(passed.map(row).collect())
     }
 }

@@ -26,6 +26,8 @@ enum Command {
     Bindings(commands::bindings::Arguments),
     Hits(commands::hits::Arguments),
     Drops(commands::drops::Arguments),
+    Passes(commands::passes::Arguments),
+    Sign(commands::sign::Arguments),
     Detach(commands::detach::Arguments),
     Evaluate(commands::evaluate::Arguments),
 }
@@ -38,6 +40,8 @@ fn main() -> ExitCode {
         Command::Bindings(arguments) => commands::bindings::run(&arguments),
         Command::Hits(arguments) => commands::hits::run(&arguments),
         Command::Drops(arguments) => commands::drops::run(&arguments),
+        Command::Passes(arguments) => commands::passes::run(&arguments),
+        Command::Sign(arguments) => commands::sign::run(&arguments),
         Command::Detach(arguments) => commands::detach::run(&arguments),
         Command::Evaluate(arguments) => commands::evaluate::run(&arguments),
     };

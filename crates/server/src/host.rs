@@ -14,7 +14,7 @@ use portcullis_wire::ecs::render::{Enforcement, EnforcementStatus};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::control::message::{BindingRow, DropRow, HitRow};
+use crate::control::message::{BindingRow, DropRow, HitRow, PassRow};
 use crate::listen::stopped;
 use crate::published::Published;
 
@@ -37,6 +37,12 @@ pub trait HostView: Send + Sync {
     /// # Errors
     /// What went wrong, in words for the operator.
     fn drops(&self) -> Result<Vec<DropRow>, String>;
+
+    /// What was let through at each tied interface, by reason.
+    ///
+    /// # Errors
+    /// What went wrong, in words for the operator.
+    fn passes(&self) -> Result<Vec<PassRow>, String>;
 }
 
 /// The server's end.

@@ -13,7 +13,9 @@ use std::sync::Arc;
 use common::{PATIENCE, Running, Setup, make_interface, until};
 use portcullis_core::host::{Desired, Report};
 use portcullis_server::control::client::{ClientError, ask};
-use portcullis_server::control::message::{Answer, BindingRow, Changed, DropRow, HitRow, Request};
+use portcullis_server::control::message::{
+    Answer, BindingRow, Changed, DropRow, HitRow, PassRow, Request,
+};
 use portcullis_server::host::{AgentEnd, HostView, link};
 use serde_json::{Value, json};
 
@@ -32,6 +34,10 @@ impl HostView for ToldView {
     }
 
     fn drops(&self) -> Result<Vec<DropRow>, String> {
+        Err("the kernel is on holiday".into())
+    }
+
+    fn passes(&self) -> Result<Vec<PassRow>, String> {
         Err("the kernel is on holiday".into())
     }
 }

@@ -19,8 +19,10 @@ use crate::configuration::{Configuration, ConfigurationError, Flags, variable_te
 use crate::enforcement;
 use crate::failure::Failure;
 
-const KEY_ID_VARIABLE: &str = "PORTCULLIS_ACCESS_KEY_ID";
-const KEY_SECRET_VARIABLE: &str = "PORTCULLIS_ACCESS_KEY_SECRET";
+/// Names the first access key.
+pub(crate) const KEY_ID_VARIABLE: &str = "PORTCULLIS_ACCESS_KEY_ID";
+/// Its secret.
+pub(crate) const KEY_SECRET_VARIABLE: &str = "PORTCULLIS_ACCESS_KEY_SECRET";
 /// What is logged, in the language of `tracing_subscriber::EnvFilter`.
 const LOG_VARIABLE: &str = "PORTCULLIS_LOG";
 const LOG_DEFAULT: &str = "info";

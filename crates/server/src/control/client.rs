@@ -78,7 +78,11 @@ fn converse(mut stream: &UnixStream, request: Request) -> io::Result<Reply> {
         Request::Bind { wait_timeout_ms, .. } | Request::Unbind { wait_timeout_ms, .. } => {
             *wait_timeout_ms
         }
-        Request::Bindings {} | Request::Hits {} | Request::Drops {} | Request::Status {} => 0,
+        Request::Bindings {}
+        | Request::Hits {}
+        | Request::Drops {}
+        | Request::Passes {}
+        | Request::Status {} => 0,
     };
     stream.set_read_timeout(Some(PATIENCE + Duration::from_millis(waits_ms)))?;
     let mut line = serde_json::to_vec(&Question { version: VERSION, request })?;

@@ -45,6 +45,8 @@ pub enum Request {
     Hits {},
     /// List what was dropped and why.
     Drops {},
+    /// List what was let through and why.
+    Passes {},
     /// How the server stands.
     Status {},
 }
@@ -81,6 +83,8 @@ pub enum Answer {
     Hits(Vec<HitRow>),
     /// To `drops`.
     Drops(Vec<DropRow>),
+    /// To `passes`.
+    Passes(Vec<PassRow>),
     /// To `status`.
     Status(Status),
 }
@@ -132,6 +136,19 @@ pub struct DropRow {
     /// The reason, as verdicts name it.
     pub reason: String,
     /// Packets dropped.
+    pub packets: u64,
+}
+
+/// What was let through at one interface for one reason.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PassRow {
+    /// The id of the interface.
+    pub interface: String,
+    /// `egress` or `ingress`.
+    pub direction: String,
+    /// The reason, as verdicts name it.
+    pub reason: String,
+    /// Packets let through.
     pub packets: u64,
 }
 

@@ -174,6 +174,7 @@ impl Administration {
             Request::Bindings {} => self.bindings().await.map(Answer::Bindings),
             Request::Hits {} => self.ask_host(|view| view.hits()).await.map(Answer::Hits),
             Request::Drops {} => self.ask_host(|view| view.drops()).await.map(Answer::Drops),
+            Request::Passes {} => self.ask_host(|view| view.passes()).await.map(Answer::Passes),
             Request::Status {} => Ok(Answer::Status(self.status())),
         }
     }

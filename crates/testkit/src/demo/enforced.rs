@@ -11,7 +11,6 @@ use crate::lab::pulse::{Stream, until_arriving, until_lost};
 use crate::lab::scene::{PATIENCE, Scene};
 use crate::lab::watch::frames;
 use crate::lab::witness::{Counter, Counts};
-use crate::netns;
 use crate::wait::until;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -23,21 +22,6 @@ const PACE: Duration = Duration::from_micros(250);
 const AROUND: u64 = 20;
 /// A halted stream tries again so often before it is believed to have halted.
 const RETRIES: u64 = 2;
-
-/// What this machine lacks to enforce, and what to do about each.
-pub(super) fn lacks() -> Vec<(String, String)> {
-    let mut lacks = Vec::new();
-    if let Err(missing) = portcullis_agent::sys::probe() {
-        lacks.extend(missing.iter().map(|one| (one.to_string(), one.help.to_owned())));
-    }
-    // Without eBPF, namespaces would not help; with it, they may still be forbidden.
-    if lacks.is_empty()
-        && let Err(missing) = netns::available()
-    {
-        lacks.push((missing, "run it as root on a host, or in a privileged container".to_owned()));
-    }
-    lacks
-}
 
 pub(super) struct Enforced {
     scene: Scene,

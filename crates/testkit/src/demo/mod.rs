@@ -11,7 +11,7 @@ mod stage;
 mod story;
 mod talk;
 
-use crate::wait;
+use crate::{lab, wait};
 use enforced::Enforced;
 use paper::Paper;
 use screen::Screen;
@@ -35,7 +35,7 @@ pub struct Options {
 /// When it cannot go on, or somebody asked it to stop.
 pub fn run(options: &Options) -> Result<bool, String> {
     let mut screen = Screen::new();
-    let lacks = enforced::lacks();
+    let lacks = lab::lacks();
     let as_told = if lacks.is_empty() {
         screen.title("Two instances and a host outside, in network namespaces of their own.")?;
         let mut stage = Enforced::new(&options.program)?;

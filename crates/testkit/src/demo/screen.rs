@@ -32,7 +32,7 @@ enum Paint {
     Call,
 }
 
-const FLOW_WIDTH: usize = 28;
+const FLOW_WIDTH: usize = 30;
 const WORD_WIDTH: usize = 8;
 const REASON_WIDTH: usize = 23;
 const RULE_WIDTH: usize = 26;

@@ -85,6 +85,8 @@ pub struct Instance {
     pub ipv4: Ipv4Addr,
     /// Its address in IPv6.
     pub ipv6: Ipv6Addr,
+    /// Where these addresses are from.
+    pub subnet: Subnet,
 }
 
 impl Instance {
@@ -158,15 +160,11 @@ impl Topology {
             mac: [2, 0, 0, 0, 0x77, number],
             ipv4: subnet.address(number),
             ipv6: subnet.address_v6(number),
+            subnet,
             namespace,
         };
         self.plug(&instance)?;
-        let (ipv4, ipv6) = (instance.ipv4, instance.ipv6);
-        instance.namespace.ip(&format!(
-            "addr add {ipv4}/24 dev {INSTANCE_DEVICE}
-             addr add {ipv6}/64 dev {INSTANCE_DEVICE} nodad"
-        ))?;
-        self.route(&instance, subnet)?;
+        self.address(&instance)?;
         Ok(instance)
     }
 
@@ -185,13 +183,16 @@ impl Topology {
         instance.namespace.ip(&format!("link set {INSTANCE_DEVICE} up"))
     }
 
-    /// Gives an instance its ways out.
+    /// Gives an instance its addresses and its ways out, after its device was made.
     ///
     /// # Errors
-    /// When the routes are refused.
-    pub fn route(&self, instance: &Instance, subnet: Subnet) -> Result<(), String> {
+    /// When they are refused.
+    pub fn address(&self, instance: &Instance) -> Result<(), String> {
+        let Instance { ipv4, ipv6, subnet, .. } = instance;
         instance.namespace.ip(&format!(
-            "route add default via {}
+            "addr add {ipv4}/24 dev {INSTANCE_DEVICE}
+             addr add {ipv6}/64 dev {INSTANCE_DEVICE} nodad
+             route add default via {}
              route add default via {}",
             subnet.address(1),
             subnet.address_v6(1)

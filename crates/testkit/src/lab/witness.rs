@@ -1,6 +1,6 @@
 //! What the product says it did with packets: counts before and after, and their difference.
 //!
-//! Reads `hits` and `drops` as any operator can; knows nothing of what was sent.
+//! Reads `hits`, `drops` and `passes` as any operator can; knows nothing of what was sent.
 
 use super::product::Product;
 use serde_json::{Value, json};
@@ -43,14 +43,16 @@ impl Counts {
             let counter = Counter::Hit { rule: text(&row, "rule")? };
             *counts.entry(counter).or_insert(0) += packets(&row)?;
         }
-        for row in rows(product, "drops")? {
-            let counter = Counter::Judged {
-                interface: text(&row, "interface")?,
-                direction: text(&row, "direction")?,
-                reason: text(&row, "reason")?,
-                accepted: row.get("verdict").and_then(Value::as_str) == Some("accept"),
-            };
-            *counts.entry(counter).or_insert(0) += packets(&row)?;
+        for (list, accepted) in [("drops", false), ("passes", true)] {
+            for row in rows(product, list)? {
+                let counter = Counter::Judged {
+                    interface: text(&row, "interface")?,
+                    direction: text(&row, "direction")?,
+                    reason: text(&row, "reason")?,
+                    accepted,
+                };
+                *counts.entry(counter).or_insert(0) += packets(&row)?;
+            }
         }
         counts.retain(|_, count| *count > 0);
         Ok(Self(counts))

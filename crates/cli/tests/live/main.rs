@@ -1,0 +1,41 @@
+//! The product as it is, in namespaces, with real sockets: rules set by signed calls, flows sent,
+//! and what the kernel did with each. Every test owns its world and waits for levels.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper of tests may stop at the first surprise, as a test does"
+)]
+
+mod demo;
+mod groups;
+mod life;
+mod rules;
+mod running;
+mod wire;
+
+use portcullis_testkit::capability::need;
+use portcullis_testkit::client::Way;
+use portcullis_testkit::lab;
+use portcullis_testkit::lab::scene::Scene;
+use std::path::Path;
+use std::time::Duration;
+
+/// How long anything may take that should happen at once.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two packets of steady traffic.
+const PACE: Duration = Duration::from_millis(1);
+
+fn program() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_portcullis"))
+}
+
+/// A scene, unless this machine cannot enforce.
+fn scene() -> Option<Scene> {
+    need("live", lab::available).then(|| Scene::new(program(), Way::Route).unwrap())
+}
+
+/// Plays a script in a scene of its own.
+fn check(script: &str) {
+    let Some(mut scene) = scene() else { return };
+    scene.play(script).unwrap();
+}
