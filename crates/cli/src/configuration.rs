@@ -50,7 +50,8 @@ pub(crate) struct Flags {
     /// Pin programs and maps under this name; one server for each [default: host]
     #[arg(long, value_name = "NAME")]
     pub(crate) instance: Option<String>,
-    /// Pick up flows that were running before an interface's first policy for this long; 0: never [default: 60]
+    /// Pick up flows that ran before an interface's first policy for so long; 0: never
+    /// [default: 60]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) pick_up_seconds: Option<u64>,
 }

@@ -1,6 +1,7 @@
 //! The seam between the server and the agent of this host, which do not know each other.
 //!
-//! Carries what is desired down and what came of it up, and puts the agent's answers into the server's words.
+//! Carries what is desired down and what came of it up, and puts the agent's answers into the
+//! server's words.
 
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;

@@ -1,4 +1,5 @@
-//! `portcullis detach`: takes every program off every device of this host and forgets all that is pinned.
+//! `portcullis detach`: takes every program off every device of this host and forgets all that is
+//! pinned.
 //!
 //! Works on the kernel alone, without a server; what it leaves behind is open.
 
