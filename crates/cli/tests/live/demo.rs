@@ -2,9 +2,10 @@
 
 use super::{PATIENCE, program};
 use portcullis_testkit::capability::need;
+use portcullis_testkit::lab::product::{pinned_instances, remove_leftovers};
 use portcullis_testkit::{lab, netns};
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -27,14 +28,13 @@ fn demo(arguments: &[&str]) -> Command {
 
 fn leaves_nothing(process: u32) {
     assert_eq!(netns::made_by(process).unwrap(), Vec::<String>::new(), "namespaces are left");
-    let pins = ["/sys/fs/bpf/portcullis", "/run/portcullis/bpf/portcullis"].map(Path::new);
     let ours = format!("lab-{process}-");
-    for version in pins.iter().filter_map(|path| path.read_dir().ok()).flatten().flatten() {
-        for instance in version.path().read_dir().unwrap().flatten() {
-            let name = instance.file_name().into_string().unwrap();
-            assert!(!name.starts_with(&ours), "pins are left: {name}");
-        }
-    }
+    let pinned = pinned_instances();
+    assert!(!pinned.iter().any(|name| name.starts_with(&ours)), "pins are left: {pinned:?}");
+    let kept = std::env::temp_dir().read_dir().unwrap().flatten();
+    let mut kept = kept.filter_map(|entry| entry.file_name().into_string().ok());
+    let ours = format!("portcullis-lab-{process}-");
+    assert_eq!(kept.find(|name| name.starts_with(&ours)), None, "data is left");
 }
 
 fn text(output: &Output) -> String {
@@ -142,6 +142,7 @@ impl Drop for Kept {
         let _ = self.child.kill();
         let _ = self.child.wait();
         let _ = netns::remove_leftovers();
+        let _ = remove_leftovers(program());
     }
 }
 
@@ -186,6 +187,23 @@ fn interrupted_anywhere_it_leaves_nothing() {
         assert_eq!(kept.end(signal).code(), Some(130), "after {part:?}");
         leaves_nothing(process);
     }
+}
+
+#[test]
+fn what_a_killed_demo_left_is_removed_by_the_next() {
+    if !need("live", lab::available) || !need("demo", || lab_program().map(|_| ())) {
+        return;
+    }
+    let mut kept = Kept::start();
+    kept.line("3. ");
+    let process = kept.child.id();
+    kept.child.kill().unwrap();
+    kept.child.wait().unwrap();
+    assert!(!netns::made_by(process).unwrap().is_empty());
+    let mut next = Kept::start();
+    next.line("1. ");
+    leaves_nothing(process);
+    next.end("-INT");
 }
 
 fn venv() -> PathBuf {

@@ -2,6 +2,7 @@
 
 use super::{PACE, PATIENCE, scene};
 use portcullis_testkit::lab::probe::{Attempt, Flight, Kind};
+use portcullis_testkit::lab::product::pinned_instances;
 use portcullis_testkit::lab::pulse::Pulse;
 use portcullis_testkit::lab::scene::Scene;
 use portcullis_testkit::lab::topology::OUTSIDE;
@@ -193,10 +194,6 @@ fn detaching_frees_veth_and_tap() {
     assert_eq!(&buffer[..length], b"free", "what was dropped came after all");
     arrives(&scene, Kind::Tcp, "outside", "a", 22);
     arrives(&scene, Kind::Udp, "a", "outside", 5353);
-    for folder in ["/sys/fs/bpf", "/run/portcullis/bpf"] {
-        let folder = std::path::Path::new(folder).join("portcullis");
-        for version in folder.read_dir().into_iter().flatten().flatten() {
-            assert!(!version.path().join(scene.product.instance()).exists(), "pins are left");
-        }
-    }
+    let pinned = pinned_instances();
+    assert!(!pinned.iter().any(|name| name == scene.product.instance()), "pins are left");
 }

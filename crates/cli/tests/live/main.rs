@@ -11,6 +11,7 @@ mod groups;
 mod life;
 mod rules;
 mod running;
+mod ways;
 mod wire;
 
 use portcullis_testkit::capability::need;
@@ -32,6 +33,12 @@ fn program() -> &'static Path {
 /// A scene, unless this machine cannot enforce.
 fn scene() -> Option<Scene> {
     need("live", lab::available).then(|| Scene::new(program(), Way::Route).unwrap())
+}
+
+/// The same, of a program with other flags.
+fn scene_with(flags: &[&str]) -> Option<Scene> {
+    let start = || Scene::with_flags(program(), Way::Route, flags).unwrap();
+    need("live", lab::available).then(start)
 }
 
 /// Plays a script in a scene of its own.

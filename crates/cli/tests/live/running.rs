@@ -1,6 +1,6 @@
 //! Traffic that runs while rules change and while the program dies and comes back.
 
-use super::{PACE, PATIENCE, scene};
+use super::{PACE, PATIENCE, scene, scene_with};
 use portcullis_testkit::lab::probe::{Attempt, Kind};
 use portcullis_testkit::lab::pulse::{Pulse, Stream};
 use portcullis_testkit::lab::scene::Scene;
@@ -125,4 +125,33 @@ fn a_killed_program_leaves_enforcement_in_place() {
 #[test]
 fn a_terminated_program_leaves_enforcement_in_place() {
     survives(|scene| scene.product.terminate().unwrap(), |scene| scene.product.resume().unwrap());
+}
+
+/// A stream that ran before its device was bound is picked up where the rules accept it, for a
+/// while; without that it is a flow that never began.
+#[test]
+fn a_running_stream_is_picked_up_when_its_device_is_bound() {
+    for (seconds, picked_up) in [("60", true), ("0", false)] {
+        let flags = ["--pick-up-seconds", seconds];
+        let Some(mut scene) = scene_with(&flags) else { return };
+        scene.play("group a\nweb = a egress accept tcp 80/80 to outside").unwrap();
+        scene.create_instance("a", &["a".to_owned()]).unwrap();
+        let running = stream(&scene, "a", "outside", 80);
+        scene.bind("a").unwrap();
+        if picked_up {
+            running.await_received(100, PATIENCE).unwrap();
+            continue;
+        }
+        let no_flow = |more: u64| {
+            let goal = dropped(&scene, "a", "egress", "no-flow") + more;
+            until("its packets to be dropped", PATIENCE, || {
+                Ok((dropped(&scene, "a", "egress", "no-flow") >= goal).then_some(()))
+            })
+            .unwrap();
+        };
+        no_flow(2);
+        let halted = running.received().unwrap();
+        no_flow(1);
+        assert_eq!(running.received().unwrap(), halted);
+    }
 }

@@ -4,7 +4,7 @@ use super::screen::CounterRow;
 use super::stage::{self, Change, Row, Seen, Stage};
 use crate::client::Way;
 use crate::lab::estate::Estate;
-use crate::lab::language::{FlowLine, Judgement};
+use crate::lab::language::{FlowLine, Judgement, RuleLine};
 use crate::lab::probe::{Attempt, Kind};
 use crate::lab::product::Product;
 use crate::lab::pulse::{Stream, until_arriving, until_lost};
@@ -33,29 +33,42 @@ impl Enforced {
         Ok(Self { scene: Scene::new(program, Way::Route)?, stream: None })
     }
 
-    /// All counters but those that say nothing of the story.
+    /// What each rule decided, in the order in which they were made, and then what was dropped for
+    /// other reasons.
     pub(super) fn counters(&self) -> Result<Vec<CounterRow>, String> {
-        let estate = &self.scene.estate;
-        let name_of = |id: &str| {
-            let found = estate.interfaces().iter().find(|(_, interface)| interface.id == id);
-            found.map_or(id, |(name, _)| name).to_owned()
-        };
-        let rows = Counts::read(&self.scene.product)?;
-        let rows = rows.iter().filter_map(|(counter, packets)| {
-            let (interface, what, rule) = match counter {
-                Counter::Hit { rule } => {
-                    let name = estate.rule_name(rule)?;
-                    let group = &estate.rule(name).ok()?.line.group;
-                    (group, format!("decided by `{name}`"), rule.clone())
-                }
-                Counter::Judged { interface, direction, reason, accepted } => {
-                    let verdict = if *accepted { "accepted" } else { "dropped" };
-                    (interface, format!("{direction} {verdict}: {reason}"), String::new())
-                }
+        let counts = Counts::read(&self.scene.product)?;
+        let mut rows = Vec::new();
+        for rule in self.scene.estate.rules() {
+            let RuleLine { group, egress, policy, protocol, ports, peer, priority, .. } =
+                &rule.line;
+            let (direction, link) = if *egress { ("egress", "to") } else { ("ingress", "from") };
+            let ports = if ports == "-1/-1" { String::new() } else { format!(" {ports}") };
+            rows.push(CounterRow {
+                instance: group.clone(),
+                what: format!(
+                    "{direction} {policy} {protocol}{ports} {link} {peer}, priority {priority}"
+                ),
+                rule: rule.id.clone(),
+                packets: counts.of(&Counter::Hit { rule: rule.id.clone() }),
+            });
+        }
+        for (counter, packets) in counts.iter() {
+            let Counter::Judged { interface, direction, reason, accepted: false } = counter else {
+                continue;
             };
-            Some(CounterRow { instance: name_of(interface), what, rule, packets })
-        });
-        Ok(rows.collect())
+            if reason == "rule" {
+                continue;
+            }
+            let interfaces = self.scene.estate.interfaces();
+            let at = interfaces.iter().find(|(_, own)| own.id == *interface);
+            rows.push(CounterRow {
+                instance: at.map_or(interface, |(name, _)| name).clone(),
+                what: format!("{direction} dropped: {reason}"),
+                rule: String::new(),
+                packets,
+            });
+        }
+        Ok(rows)
     }
 
     /// What the counts say of a flow, at its sender and at its receiver.

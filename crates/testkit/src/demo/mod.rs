@@ -38,6 +38,7 @@ pub fn run(options: &Options) -> Result<bool, String> {
     let lacks = lab::lacks();
     let as_told = if lacks.is_empty() {
         screen.title("Two instances and a host outside, in network namespaces of their own.")?;
+        screen.head("The time is from the call to the first packet that meets another fate.")?;
         let mut stage = Enforced::new(&options.program)?;
         let as_told = tell(&mut screen, &mut stage)?;
         screen.counters(&stage.counters()?)?;
@@ -49,6 +50,8 @@ pub fn run(options: &Options) -> Result<bool, String> {
     } else {
         screen.title("Two instances and a host outside, by their names only.")?;
         screen.not_enforced(&lacks)?;
+        screen
+            .head("The calls are made all the same; verdicts are those of the compiled tables.")?;
         let mut stage = Paper::new(&options.program)?;
         let as_told = tell(&mut screen, &mut stage)?;
         conclude(&mut screen, as_told)?;

@@ -48,9 +48,11 @@ impl Screen {
     pub(super) fn title(&mut self, subtitle: &str) -> Result<(), String> {
         let name = self.paint(Paint::Bold, "Portcullis");
         self.line(&format!("\n{name}: security groups for your own machines\n{subtitle}"))?;
-        self.line(
-            "Every rule is one signed HTTP call. The time is from the call to its effect.\n",
-        )?;
+        self.line("Every rule is one signed HTTP call.")
+    }
+
+    pub(super) fn head(&mut self, note: &str) -> Result<(), String> {
+        self.line(&format!("{note}\n"))?;
         let head = columns(["flow", "expected", "packet", "reason", "rule", "ms"]);
         self.line(&self.paint(Paint::Dim, &format!("  {head}")))
     }
@@ -64,7 +66,7 @@ impl Screen {
                 self.line(&self.paint(Paint::Dim, &format!("      {help}")))?;
             }
         }
-        self.line("The calls are made all the same; verdicts are those of the compiled tables.")
+        Ok(())
     }
 
     pub(super) fn act(&mut self, title: &str) -> Result<(), String> {
@@ -107,13 +109,13 @@ impl Screen {
     pub(super) fn counters(&mut self, rows: &[CounterRow]) -> Result<(), String> {
         self.line(&format!("\n{}", self.paint(Paint::Bold, "What the kernel counted")))?;
         let head = format!(
-            "  {:<10}{:<44}{:<RULE_WIDTH$}{:>TIME_WIDTH$}",
-            "instance", "what", "rule", "packets"
+            "  {:<8}{:<67}{:<RULE_WIDTH$}{:>TIME_WIDTH$}",
+            "at", "what decided", "rule", "packets"
         );
         self.line(&self.paint(Paint::Dim, &head))?;
         for CounterRow { instance, what, rule, packets } in rows {
             let line =
-                format!("  {instance:<10}{what:<44}{rule:<RULE_WIDTH$}{packets:>TIME_WIDTH$}");
+                format!("  {instance:<8}{what:<67}{rule:<RULE_WIDTH$}{packets:>TIME_WIDTH$}");
             self.line(&line)?;
         }
         Ok(())

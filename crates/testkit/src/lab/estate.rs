@@ -53,6 +53,8 @@ pub struct Rule {
     pub line: RuleLine,
     /// Its id.
     pub id: String,
+    /// Rules made later have larger ones.
+    pub number: usize,
 }
 
 /// A call that was made, and how long it took to be answered.
@@ -77,6 +79,7 @@ pub struct Estate {
     vswitch: String,
     groups: BTreeMap<String, String>,
     rules: BTreeMap<String, Rule>,
+    made: usize,
     interfaces: BTreeMap<String, Interface>,
 }
 
@@ -106,6 +109,7 @@ impl Estate {
             vswitch,
             groups: BTreeMap::new(),
             rules: BTreeMap::new(),
+            made: 0,
             interfaces: BTreeMap::new(),
         })
     }
@@ -138,6 +142,13 @@ impl Estate {
     /// When there is none.
     pub fn rule(&self, name: &str) -> Result<&Rule, String> {
         self.rules.get(name).ok_or_else(|| format!("no rule `{name}`"))
+    }
+
+    /// All rules that are there, in the order in which they were made.
+    pub fn rules(&self) -> Vec<&Rule> {
+        let mut rules: Vec<&Rule> = self.rules.values().collect();
+        rules.sort_by_key(|rule| rule.number);
+        rules
     }
 
     /// The name of the rule with this id, if a script named it.
@@ -241,7 +252,8 @@ impl Estate {
         let (Some(id), None) = (added.next(), added.next()) else {
             return Err("no rule, or more than one, was added".to_owned());
         };
-        let rule = Rule { line: line.clone(), id: id.clone() };
+        self.made += 1;
+        let rule = Rule { line: line.clone(), id: id.clone(), number: self.made };
         self.rules.insert(line.name.clone(), rule);
         Ok(call)
     }
@@ -251,7 +263,7 @@ impl Estate {
     /// # Errors
     /// When it is refused, or the rule is still there.
     pub fn revoke(&mut self, name: &str) -> Result<Call, String> {
-        let Rule { line, id } = self.rule(name)?.clone();
+        let Rule { line, id, .. } = self.rule(name)?.clone();
         let action = if line.egress { "RevokeSecurityGroupEgress" } else { "RevokeSecurityGroup" };
         let call = self.write(action, &borrowed(&self.parameters(&line)?))?;
         if self.rule_ids(&line.group)?.contains(&id) {

@@ -3,7 +3,7 @@
 //! Starts, kills and restarts the program; what it should answer is the tests' affair.
 
 use crate::client::{Client, Way};
-use crate::netns::Namespace;
+use crate::netns::{Namespace, must_succeed};
 use crate::wait::until;
 use serde_json::{Value, json};
 use std::fs::File;
@@ -32,6 +32,11 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 const CONTROL_TIMEOUT: Duration = Duration::from_secs(20);
 const CONTROL_VERSION: u32 = 1;
 
+const DIRECTORY_PREFIX: &str = "portcullis-lab-";
+const INSTANCE_PREFIX: &str = "lab-";
+/// Where programs may be pinned.
+const BPF_FOLDERS: [&str; 2] = ["/sys/fs/bpf", "/run/portcullis/bpf"];
+
 static STARTED: AtomicU32 = AtomicU32::new(0);
 
 /// A running, or stopped, `portcullis serve` with its data directory.
@@ -57,13 +62,15 @@ impl Product {
         flags: &[&str],
     ) -> Result<Self, String> {
         let number = STARTED.fetch_add(1, Ordering::SeqCst);
-        let directory = tempfile::Builder::new().prefix("portcullis-lab-").tempdir();
+        let name = format!("{}-{number}", std::process::id());
+        let prefix = format!("{DIRECTORY_PREFIX}{name}-");
+        let directory = tempfile::Builder::new().prefix(&prefix).tempdir();
         let mut product = Self {
             program: program.to_owned(),
             directory: directory.map_err(|error| format!("a data directory: {error}"))?,
             namespace,
             listen: "127.0.0.1:0".to_owned(),
-            instance: format!("lab-{}-{number}", std::process::id()),
+            instance: format!("{INSTANCE_PREFIX}{name}"),
             flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
             child: None,
         };
@@ -252,6 +259,44 @@ impl Product {
     fn log_path(&self) -> PathBuf {
         self.directory.path().join("serve.log")
     }
+}
+
+/// Removes what laboratories have pinned and kept whose process is no more.
+///
+/// # Errors
+/// When a program that should let go does not.
+pub fn remove_leftovers(program: &Path) -> Result<(), String> {
+    for instance in pinned_instances() {
+        if is_left_over(instance.strip_prefix(INSTANCE_PREFIX)) {
+            let mut detach = Command::new(program);
+            must_succeed(detach.args(["detach", "--all", "--instance", &instance]))?;
+        }
+    }
+    let folder = std::env::temp_dir();
+    let entries = folder.read_dir().map_err(|error| format!("{}: {error}", folder.display()))?;
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        if is_left_over(name.to_str().and_then(|name| name.strip_prefix(DIRECTORY_PREFIX))) {
+            // It may be another user's.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+    Ok(())
+}
+
+/// The instances that have something pinned on this machine, by name.
+pub fn pinned_instances() -> Vec<String> {
+    let folders = BPF_FOLDERS.iter().map(|folder| Path::new(folder).join("portcullis"));
+    let versions = folders.filter_map(|folder| folder.read_dir().ok()).flatten().flatten();
+    let instances = versions.filter_map(|version| version.path().read_dir().ok()).flatten();
+    instances.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()
+}
+
+/// Whether the process that made something named `PROCESS-…` is no more.
+fn is_left_over(name: Option<&str>) -> bool {
+    let maker = name.and_then(|name| name.split_once('-')).map(|(process, _)| process);
+    let maker = maker.filter(|process| process.parse::<u32>().is_ok());
+    maker.is_some_and(|process| !Path::new("/proc").join(process).exists())
 }
 
 impl Drop for Product {

@@ -6,7 +6,7 @@
 use super::estate::{Call, Demand, Estate, SUBNET};
 use super::language::{FlowKind, FlowLine, Judgement, Step, read};
 use super::probe::{Attempt, Kind};
-use super::product::Product;
+use super::product::{Product, remove_leftovers};
 use super::topology::{Instance, Topology};
 use super::witness::{Counter, Counts};
 use crate::client::Way;
@@ -53,10 +53,19 @@ impl Scene {
     /// # Errors
     /// When the machine or the product does not play along.
     pub fn new(program: &Path, way: Way) -> Result<Self, String> {
+        // Flows that ran before are not picked up, so that the first packet is always the first.
+        Self::with_flags(program, way, &["--pick-up-seconds", "0"])
+    }
+
+    /// The same with other flags for the program.
+    ///
+    /// # Errors
+    /// When the machine or the product does not play along.
+    pub fn with_flags(program: &Path, way: Way, flags: &[&str]) -> Result<Self, String> {
         crate::netns::remove_leftovers()?;
+        remove_leftovers(program)?;
         let topology = Topology::new(SUBNET)?;
-        let flags = ["--pick-up-seconds", "0"];
-        let product = Product::start(program, Some(topology.host.clone()), &flags)?;
+        let product = Product::start(program, Some(topology.host.clone()), flags)?;
         let estate = Estate::new(product.client(way)?)?;
         Ok(Self { product, estate, topology, quiet: true, instances: BTreeMap::new() })
     }
