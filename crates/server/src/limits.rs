@@ -1,7 +1,6 @@
 //! The bounds of the server, each with its name and its reason.
 //!
-//! It refuses to know how a bound is kept; what a client sees at one stands in
-//! [`crate::refusal`].
+//! It refuses to know how a bound is kept; what a client sees at one stands with each.
 
 /// The bounds that a server keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
