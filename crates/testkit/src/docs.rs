@@ -3,10 +3,11 @@
 //!
 //! Only fences marked `console` are run. In them a line that starts with `$ ` is a command, a line
 //! that starts with `> ` goes on with it, and what follows is what it must print: `[..]` stands for
-//! any text within a line, a line `...` for any number of lines. A command without lines after it
-//! may print what it likes. Every command must succeed. More words after `console` say when:
-//! `long` is never run, `root` only where the caller allows it, and then the whole document runs in
-//! network and mount namespaces of its own, with nothing but the loopback device.
+//! any text within a line, a line `...` for any number of lines, one space for many. A command
+//! without lines after it may print what it likes. Every command must succeed. More words after
+//! `console` say when: `long` is never run, `root` only where the caller allows it, and then the
+//! whole document runs in network and mount namespaces of its own, with nothing but the loopback
+//! device.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
@@ -17,6 +18,14 @@ use std::time::{Duration, Instant};
 
 /// A command that takes longer than this belongs into a fence marked `long`.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What a command complains of is part of what the reader sees.
+const OPENING: &str = "exec 2>&1";
+
+/// The namespaces are empty: the loopback device has to be raised. What a document makes there
+/// (other namespaces, pins) vanishes with it and does not meet the machine's.
+const OPENING_AS_ROOT: &str = "exec 2>&1; mount -t tmpfs none /run \
+    && mount -t bpf none /sys/fs/bpf && ip link set lo up";
 
 /// Printed by the shell after each command, followed by its exit status.
 const END_MARK: &str = "--end-of-command--";
@@ -169,9 +178,7 @@ impl Shell {
             }
         });
         let mut shell = Shell { child, input, lines };
-        // What a command complains of is part of what the reader sees.
-        let opening = if setting.root { "exec 2>&1; ip link set lo up" } else { "exec 2>&1" };
-        match shell.type_in(opening)? {
+        match shell.type_in(if setting.root { OPENING_AS_ROOT } else { OPENING })? {
             (_, 0) => Ok(shell),
             (printed, _) => Err(format!("the shell cannot begin: {}", printed.join("; "))),
         }
@@ -231,7 +238,12 @@ fn same(expected: &[String], printed: &[String]) -> bool {
         return (0..=printed.len()).any(|skipped| same(rest, &printed[skipped..]));
     }
     let Some((line, others)) = printed.split_first() else { return false };
-    same_line(first.trim_end(), line.trim_end()) && same(rest, others)
+    same_line(&one_space(first), &one_space(line)) && same(rest, others)
+}
+
+/// Spaces are there to align columns, whose widths follow their content: one is as good as many.
+fn one_space(line: &str) -> String {
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Whether one line is what the document says, with `[..]` for any text.
@@ -371,6 +383,7 @@ mod tests {
         assert_eq!(outcome(&fence("$ echo sg-4f2a; printf open\nsg-[..]\nopen"), false), Ok(1));
         assert_eq!(outcome(&fence("$ seq 9\n1\n...\n8\n9"), false), Ok(1));
         assert_eq!(outcome(&fence("$ seq 9"), false), Ok(1));
+        assert_eq!(outcome(&fence("$ echo 'a    b '\na b"), false), Ok(1));
         let error = outcome(&fence("$ echo a >&2\nb"), false).unwrap_err();
         assert_eq!(error, "line 2: `echo a >&2`: the document says:\nb\nit printed:\na");
         assert!(outcome(&fence("$ seq 3\n1\n2"), false).is_err());
