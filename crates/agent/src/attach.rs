@@ -1,7 +1,9 @@
-//! The first half of a pass: every bound interface has its slot and its device, closed until its policy comes.
+//! The first half of a pass: every bound interface has its slot and its device, closed until its
+//! policy comes.
 //!
-//! Pure: decides which devices to take and which to let go. An interface keeps its device by index, so a renaming changes
-//! nothing; a device that went away and came back under its name is taken again.
+//! Pure: decides which devices to take and which to let go. An interface keeps its device by index,
+//! so a renaming changes nothing; a device that went away and came back under its name is taken
+//! again.
 use std::collections::{BTreeMap, BTreeSet};
 
 use portcullis_compile::abi;
@@ -47,7 +49,8 @@ pub fn settings(bound: &BoundInterface, handle: u64) -> InterfaceSettings {
     }
 }
 
-/// Decides; the ledger and what is installed are brought to how they will be when the plan has been carried out.
+/// Decides; the ledger and what is installed are brought to how they will be when the plan has been
+/// carried out.
 pub fn decide(
     desired: &Desired,
     devices: &Devices,
@@ -155,7 +158,8 @@ fn device_of<'d>(
     let held = place.attachment.as_ref().filter(|a| a.device == name).and_then(|attachment| {
         let device = devices.by_index(attachment.index)?;
         let is_ours = installed.attached.get(&attachment.index) == Some(&place.slot);
-        // Without our programs on it, an index alone proves nothing: another device may have it now.
+        // Without our programs on it, an index alone proves nothing: another device may have it
+        // now.
         (is_ours || device.name == name).then_some(device)
     });
     held.or_else(|| devices.by_name(name))

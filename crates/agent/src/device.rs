@@ -1,6 +1,8 @@
-//! The network devices of this host: which exist, under which name and index, and when that changes.
+//! The network devices of this host: which exist, under which name and index, and when that
+//! changes.
 //!
-//! Knows rtnetlink and nothing of interfaces (ENIs), policies or programs. Reads only; never changes a device.
+//! Knows rtnetlink and nothing of interfaces (ENIs), policies or programs. Reads only; never
+//! changes a device.
 use std::collections::BTreeMap;
 use std::io;
 
@@ -69,8 +71,9 @@ impl FromIterator<Device> for Devices {
     }
 }
 
-/// Calls `changed` whenever a device may have come, gone, or changed, until it answers false. Blocks its thread; what
-/// changed is for [`Devices::list`] to say, so a lost announcement costs nothing but one look.
+/// Calls `changed` whenever a device may have come, gone, or changed, until it answers false.
+/// Blocks its thread; what changed is for [`Devices::list`] to say, so a lost announcement costs
+/// nothing but one look.
 pub fn watch(mut changed: impl FnMut() -> bool) -> io::Result<()> {
     let mut socket = Socket::new(NETLINK_ROUTE)?;
     socket.bind_auto()?;

@@ -1,7 +1,8 @@
 //! Carrying plans out on a kernel, in their order, and reading back what came of it.
 //!
-//! Decides nothing. An error of the kernel stops a plan where it is: every step leaves packets judged by the old policy or by
-//! the new one, never by neither; the next pass begins by reading what is there.
+//! Decides nothing. An error of the kernel stops a plan where it is: every step leaves packets
+//! judged by the old policy or by the new one, never by neither; the next pass begins by reading
+//! what is there.
 use std::collections::BTreeMap;
 use std::io;
 
@@ -13,7 +14,8 @@ use crate::kernel::{Kernel, SlotWord};
 use crate::policy::{Lengths, MemberStep, PolicyPlan, with_lengths};
 use crate::pool::Write;
 
-/// Takes and lets go of devices. Answers the devices that could not be taken, and why: they concern their interfaces alone.
+/// Takes and lets go of devices. Answers the devices that could not be taken, and why: they concern
+/// their interfaces alone.
 pub fn carry_out_attach(
     plan: &AttachPlan,
     kernel: &mut impl Kernel,
@@ -59,7 +61,8 @@ pub fn carry_out_policy(
     kernel.barrier()
 }
 
-/// Reads back what a plan wrote: the slots that do not lead where they should, with the reason, or an error that concerns all.
+/// Reads back what a plan wrote: the slots that do not lead where they should, with the reason, or
+/// an error that concerns all.
 pub fn read_back(
     plan: &PolicyPlan,
     installed: &Installed,

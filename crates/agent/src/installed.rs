@@ -1,7 +1,8 @@
-//! What the kernel holds, as far as the agent put it there: read back at start, kept in step with every plan.
+//! What the kernel holds, as far as the agent put it there: read back at start, kept in step with
+//! every plan.
 //!
-//! Knows the layout of blobs well enough to follow their references, not what rules mean. A slot whose words make no sense is
-//! taken for empty, which is closed.
+//! Knows the layout of blobs well enough to follow their references, not what rules mean. A slot
+//! whose words make no sense is taken for empty, which is closed.
 use std::collections::BTreeMap;
 use std::io;
 
@@ -41,8 +42,8 @@ pub struct Installed {
 }
 
 impl Installed {
-    /// Reads what is there. Slots and members that cannot be followed are left out, and with them their words: they will be
-    /// written again, or removed.
+    /// Reads what is there. Slots and members that cannot be followed are left out, and with them
+    /// their words: they will be written again, or removed.
     pub fn read(kernel: &impl Kernel) -> io::Result<Self> {
         let mut installed = Self {
             pool: Pool::new(kernel.pool_words()),
@@ -64,7 +65,8 @@ impl Installed {
         Ok(installed)
     }
 
-    /// Whether the kernel still agrees about slots and devices: what others can have changed behind our back.
+    /// Whether the kernel still agrees about slots and devices: what others can have changed behind
+    /// our back.
     pub fn agrees_with(&self, kernel: &impl Kernel) -> io::Result<bool> {
         let slots_agree = self.slots.iter().all(|(slot, used)| kernel.slot(*slot) == used.word);
         Ok(slots_agree && self.attached == kernel.attached()?)

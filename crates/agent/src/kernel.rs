@@ -1,7 +1,8 @@
 //! The kernel as the agent sees it: words in a pool, slots, members and devices.
 //!
-//! A trait, so that planning, ordering and recovery are tested against a kernel of memory that fails where it is told to; the
-//! real one is made of the pinned maps and links in [`crate::sys`]. Nothing here knows what a policy is.
+//! A trait, so that planning, ordering and recovery are tested against a kernel of memory that
+//! fails where it is told to; the real one is made of the pinned maps and links in [`crate::sys`].
+//! Nothing here knows what a policy is.
 use std::collections::BTreeMap;
 use std::io;
 
@@ -55,8 +56,8 @@ pub struct ReasonCount {
     pub count: Count,
 }
 
-/// What planning and execution need of a kernel. Every write is visible to packets when the call returns, single words are
-/// never torn, and earlier calls are seen before later ones.
+/// What planning and execution need of a kernel. Every write is visible to packets when the call
+/// returns, single words are never torn, and earlier calls are seen before later ones.
 pub trait Kernel {
     /// Words of the policy pool.
     fn pool_words(&self) -> u32;
@@ -101,7 +102,8 @@ pub trait Kernel {
     fn forget(&mut self, handle: u64, slot: u32) -> io::Result<()>;
     /// What a rule counter holds.
     fn counter(&self, counter: u32) -> io::Result<Count>;
-    /// What was counted at a slot, by direction, verdict and reason; what never happened is left out.
+    /// What was counted at a slot, by direction, verdict and reason; what never happened is left
+    /// out.
     fn reasons(&self, slot: u32) -> io::Result<Vec<ReasonCount>>;
     /// What time does by itself: removes flows that have idled out, takes events from the kernel.
     fn upkeep(&mut self) -> io::Result<()>;

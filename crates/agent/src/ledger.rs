@@ -1,8 +1,10 @@
-//! What a host must remember across restarts of the agent: which number stands for what in the kernel.
+//! What a host must remember across restarts of the agent: which number stands for what in the
+//! kernel.
 //!
-//! Kernel maps speak of slots, handles and numbers; they outlive the process that handed them out. The ledger is the book of
-//! those numbers, kept in one file that is replaced whole before a new number is used. It knows nothing of rules or packets.
-//! Without its ledger an agent trusts nothing that is pinned and begins closed.
+//! Kernel maps speak of slots, handles and numbers; they outlive the process that handed them out.
+//! The ledger is the book of those numbers, kept in one file that is replaced whole before a new
+//! number is used. It knows nothing of rules or packets. Without its ledger an agent trusts nothing
+//! that is pinned and begins closed.
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -98,8 +100,8 @@ pub struct Full {
 }
 
 impl Ledger {
-    /// An empty book for a boot. Handles begin at `first_handle`, above all that an earlier book of this boot can have given:
-    /// the kernel's clock in nanoseconds is.
+    /// An empty book for a boot. Handles begin at `first_handle`, above all that an earlier book of
+    /// this boot can have given: the kernel's clock in nanoseconds is.
     pub fn new(boot_id: &str, first_handle: u64) -> Self {
         // Handle 0 is nobody's.
         let next_handle = first_handle.max(1);
@@ -184,8 +186,8 @@ impl LedgerFile {
         Ok(Self { directory: directory.into() })
     }
 
-    /// The ledger of this boot; `None` if there is none: no file, one of an earlier boot, or one that cannot be read
-    /// (then a warning says so, and the agent begins closed).
+    /// The ledger of this boot; `None` if there is none: no file, one of an earlier boot, or one
+    /// that cannot be read (then a warning says so, and the agent begins closed).
     pub fn load(&self, boot_id: &str) -> io::Result<Option<Ledger>> {
         let path = self.directory.join(FILE_NAME);
         let bytes = match fs::read(&path) {
@@ -195,7 +197,8 @@ impl LedgerFile {
         };
         match serde_json::from_slice::<Ledger>(&bytes) {
             Ok(ledger) if ledger.format != FORMAT => {
-                tracing::warn!(path = %path.display(), format = ledger.format, "unknown ledger format");
+                let format = ledger.format;
+                tracing::warn!(path = %path.display(), format, "unknown ledger format");
                 Ok(None)
             }
             Ok(ledger) => Ok((ledger.boot_id == boot_id).then_some(ledger)),

@@ -1,6 +1,7 @@
 //! One host: plan, execute, read back; the only crate that touches the kernel.
 //!
-//! Knows resolved policies and devices; knows nothing of accounts, requests or the store. `unsafe` stands in [`sys`] alone.
+//! Knows resolved policies and devices; knows nothing of accounts, requests or the store. `unsafe`
+//! stands in [`sys`] alone.
 pub mod attach;
 pub mod device;
 pub mod execute;

@@ -1,4 +1,5 @@
-//! The start of an agent on this host: the pinned program of one instance, the ledger beside it, and the thread.
+//! The start of an agent on this host: the pinned program of one instance, the ledger beside it,
+//! and the thread.
 //!
 //! Puts the real parts together and decides nothing.
 use std::fs::{self, File, TryLockError};
@@ -32,7 +33,8 @@ pub struct HostSettings {
 /// Where running agents hold their locks.
 const LOCK_DIRECTORY: &str = "/run/portcullis";
 
-/// The right to change what an instance has pinned. Held by a running agent; ends with the value, or the process.
+/// The right to change what an instance has pinned. Held by a running agent; ends with the value,
+/// or the process.
 #[derive(Debug)]
 pub struct InstanceLock {
     _file: File,
@@ -55,16 +57,16 @@ impl InstanceLock {
     }
 }
 
-/// Takes an instance's programs off every device and removes every pin. Answers how many devices were freed; they are open
-/// then. Refused while an agent runs.
+/// Takes an instance's programs off every device and removes every pin. Answers how many devices
+/// were freed; they are open then. Refused while an agent runs.
 pub fn detach_all(instance: &str) -> io::Result<usize> {
     let pinned = Instance::new(instance)?;
     let _lock = InstanceLock::take(instance)?;
     pinned.detach_all()
 }
 
-/// Starts the agent of this host in the calling thread's network namespace, on what an earlier one has left pinned.
-/// `report` is told what came of each pass.
+/// Starts the agent of this host in the calling thread's network namespace, on what an earlier one
+/// has left pinned. `report` is told what came of each pass.
 pub fn start(
     settings: HostSettings,
     report: impl FnMut(Report) + Send + 'static,

@@ -1,8 +1,10 @@
-//! The second half of a pass: every bound interface has the policy of the desired revision, and members are who they are now.
+//! The second half of a pass: every bound interface has the policy of the desired revision, and
+//! members are who they are now.
 //!
-//! Pure: compiles, compares with what is installed, and emits only the difference. What cannot be compiled or placed fails
-//! alone and keeps its last good policy. Members of groups that a policy newly refers to come ahead of the policy; those that
-//! only its forerunner referred to go after it.
+//! Pure: compiles, compares with what is installed, and emits only the difference. What cannot be
+//! compiled or placed fails alone and keeps its last good policy. Members of groups that a policy
+//! newly refers to come ahead of the policy; those that only its forerunner referred to go after
+//! it.
 use std::collections::{BTreeMap, BTreeSet};
 
 use portcullis_compile::interface::compile;
@@ -146,7 +148,8 @@ fn place_words(
     Ok((blob, [egress, ingress]))
 }
 
-/// A device that was running before its interface's first policy has flows whose beginning nobody saw. Once.
+/// A device that was running before its interface's first policy has flows whose beginning nobody
+/// saw. Once.
 fn pick_up(bound: &BoundInterface, devices: &Devices, ledger: &mut Ledger, plan: &mut PolicyPlan) {
     let Some(place) = ledger.place_mut(&bound.interface) else { return };
     let Some(attachment) = place.attachment.as_mut().filter(|a| !a.picked_up) else { return };
@@ -156,7 +159,8 @@ fn pick_up(bound: &BoundInterface, devices: &Devices, ledger: &mut Ledger, plan:
     }
 }
 
-/// First everyone whom the old policies or the new ones may ask for, then, after the flips, those whom the new ones ask for.
+/// First everyone whom the old policies or the new ones may ask for, then, after the flips, those
+/// whom the new ones ask for.
 fn decide_members(
     desired: &Desired,
     books: &mut Books<'_>,
@@ -206,8 +210,8 @@ fn member_step(
     Ok(step)
 }
 
-/// Who should be in which groups. With `keep_unknown`, members of groups that no policy of the desired revision refers to stay
-/// in them: an old policy may.
+/// Who should be in which groups. With `keep_unknown`, members of groups that no policy of the
+/// desired revision refers to stay in them: an old policy may.
 fn wanted_members(
     desired: &Desired,
     books: &mut Books<'_>,

@@ -1,8 +1,10 @@
-//! The policy pool seen from user space: which words stand where, shared by content, freed only after a settling.
+//! The policy pool seen from user space: which words stand where, shared by content, freed only
+//! after a settling.
 //!
-//! Knows offsets and words, not what they mean. Each blob is preceded by one *extent* word that holds its length, so that an
-//! agent which starts anew can read from the kernel what is in use and needs no memory of its own. Space that was given up
-//! is used again only after [`Pool::settle`]: until then a packet may still be judged by it.
+//! Knows offsets and words, not what they mean. Each blob is preceded by one *extent* word that
+//! holds its length, so that an agent which starts anew can read from the kernel what is in use and
+//! needs no memory of its own. Space that was given up is used again only after [`Pool::settle`]:
+//! until then a packet may still be judged by it.
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 

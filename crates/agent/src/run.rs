@@ -1,7 +1,9 @@
-//! The agent itself: one pass brings the kernel to what is desired, and one thread makes a pass whenever something changed.
+//! The agent itself: one pass brings the kernel to what is desired, and one thread makes a pass
+//! whenever something changed.
 //!
-//! Knows the order of a pass and what to do when one fails: read the kernel again and try at the next tick. It never opens
-//! anything because of an error. Time, devices, disk and kernel are given to it.
+//! Knows the order of a pass and what to do when one fails: read the kernel again and try at the
+//! next tick. It never opens anything because of an error. Time, devices, disk and kernel are given
+//! to it.
 use std::collections::BTreeMap;
 use std::io;
 
@@ -17,7 +19,8 @@ use crate::kernel::{Kernel, SlotWord};
 use crate::ledger::{Ledger, LedgerFile};
 use crate::policy::{self, Books};
 
-/// How long packets of flows that were running before an interface's first policy may begin entries, unless configured.
+/// How long packets of flows that were running before an interface's first policy may begin
+/// entries, unless configured.
 pub const PICK_UP_S_DEFAULT: u64 = 60;
 const NS_PER_S: u64 = 1_000_000_000;
 
@@ -159,8 +162,8 @@ impl<K: Kernel> Agent<K> {
         Ok(Report { revision: desired.revision, failed, pending: attach.pending })
     }
 
-    /// Counters of rules that no policy has any more are zeroed and may be given again. Only when nothing has failed: a last
-    /// good policy may still count on them.
+    /// Counters of rules that no policy has any more are zeroed and may be given again. Only when
+    /// nothing has failed: a last good policy may still count on them.
     fn take_back_counters(&mut self, desired: &Desired) -> io::Result<()> {
         let live: std::collections::BTreeSet<DecidingRule> = desired
             .interfaces
@@ -184,7 +187,8 @@ impl<K: Kernel> Agent<K> {
     }
 }
 
-/// Without a ledger nothing that is pinned can be told from garbage: every slot is closed, every member gone.
+/// Without a ledger nothing that is pinned can be told from garbage: every slot is closed, every
+/// member gone.
 fn forget_everything(kernel: &mut impl Kernel) -> io::Result<()> {
     for slot in 0..kernel.slot_count() {
         let before = kernel.slot(slot);

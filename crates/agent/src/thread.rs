@@ -1,7 +1,9 @@
-//! The agent's thread: one place where news, ticks and questions come in, and one pass at a time goes out.
+//! The agent's thread: one place where news, ticks and questions come in, and one pass at a time
+//! goes out.
 //!
-//! News is cheap and coalesced: of many desired states only the newest is carried out. A tick heals what others changed and
-//! lets flows age. The thread ends when told to, or when its handle is gone; the kernel goes on enforcing.
+//! News is cheap and coalesced: of many desired states only the newest is carried out. A tick heals
+//! what others changed and lets flows age. The thread ends when told to, or when its handle is
+//! gone; the kernel goes on enforcing.
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -49,7 +51,8 @@ impl From<Ended> for io::Error {
 }
 
 impl AgentHandle {
-    /// Says what the host should enforce from now on. Older news that was not yet carried out is dropped.
+    /// Says what the host should enforce from now on. Older news that was not yet carried out is
+    /// dropped.
     pub fn desire(&self, desired: Arc<Desired>) -> Result<(), Ended> {
         self.asks.send(Ask::Desired(desired)).map_err(|_| Ended)
     }
@@ -82,8 +85,8 @@ impl AgentHandle {
     }
 }
 
-/// Starts the agent in the calling thread's network namespace. `report` is told what came of each pass;
-/// `on_tick` is called once a [`TICK`].
+/// Starts the agent in the calling thread's network namespace. `report` is told what came of each
+/// pass; `on_tick` is called once a [`TICK`].
 pub fn start<K: Kernel + Send + 'static>(
     agent: Agent<K>,
     report: impl FnMut(Report) + Send + 'static,

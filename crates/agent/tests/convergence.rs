@@ -1,7 +1,8 @@
 //! Passes against a kernel of memory that can die before any of its writes.
 //!
-//! After every single write each probe flow is judged by what the kernel holds at that moment. It must say what the old world
-//! says or what the new one says; and whoever takes over from a dead agent must arrive at the new one.
+//! After every single write each probe flow is judged by what the kernel holds at that moment. It
+//! must say what the old world says or what the new one says; and whoever takes over from a dead
+//! agent must arrive at the new one.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at its first surprise")]
 
 mod memory;

@@ -1,4 +1,5 @@
-//! A kernel of memory, which can die before any of its writes and shows each to a watcher; and a judge of what it holds.
+//! A kernel of memory, which can die before any of its writes and shows each to a watcher; and a
+//! judge of what it holds.
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
@@ -177,7 +178,8 @@ impl Kernel for MemoryKernel {
     }
 }
 
-/// What the kernel's words say of a flow at the device of this index; `None`: nothing passes there but the baseline.
+/// What the kernel's words say of a flow at the device of this index; `None`: nothing passes there
+/// but the baseline.
 pub(crate) fn judge(memory: &Memory, device: u32, flow: &Flow) -> Option<(Policy, Reason)> {
     let slot = memory.attached.get(&device)?;
     let blob = SlotWord::from_word(memory.slots.get(slot).copied().unwrap_or(0)).blob;
@@ -193,7 +195,8 @@ pub(crate) fn judge(memory: &Memory, device: u32, flow: &Flow) -> Option<(Policy
     Some((outcome.policy, outcome.reason))
 }
 
-/// The groups of an address in each VPC, found as the kernel program finds them: by the lengths that are in use.
+/// The groups of an address in each VPC, found as the kernel program finds them: by the lengths
+/// that are in use.
 fn groups_of(memory: &Memory, address: IpAddr) -> Vec<(u32, Vec<u32>)> {
     let mut found: Vec<(u32, Vec<u32>)> = Vec::new();
     for length in memory.lengths.get(&Family::of(address)).into_iter().flatten() {
