@@ -13,7 +13,7 @@ use portcullis_agent::view::BindingState;
 use portcullis_core::host::Report;
 use portcullis_core::rule::Policy;
 use portcullis_server::control::message::{BindingRow, DropRow, HitRow, PassRow};
-use portcullis_server::host::{HostLink, HostView, link};
+use portcullis_server::host::{AgentEnd, HostLink, HostView, link};
 use tokio::sync::watch;
 
 use crate::configuration::Configuration;
@@ -38,8 +38,15 @@ impl Enforcement {
     }
 }
 
-/// Starts the agent, and answers the server's end of the link to it.
-pub(crate) fn start(configuration: &Configuration) -> Result<(HostLink, Enforcement), Failure> {
+/// The agent's side of the link, before there is an agent.
+pub(crate) struct Seam {
+    view: Arc<View>,
+    end: AgentEnd,
+    settings: HostSettings,
+}
+
+/// Makes the link to an agent, if this host can have one.
+pub(crate) fn prepare(configuration: &Configuration) -> Result<(HostLink, Seam), Failure> {
     sys::probe().map_err(|missing| {
         let list: Vec<String> = missing.iter().map(ToString::to_string).collect();
         let help = missing.first().map_or("", |missing| missing.help);
@@ -55,6 +62,12 @@ pub(crate) fn start(configuration: &Configuration) -> Result<(HostLink, Enforcem
         sizes: Sizes::default(),
         pick_up_s: configuration.pick_up_s,
     };
+    Ok((link, Seam { view, end, settings }))
+}
+
+/// Starts the agent. The server has its data directory to itself by then, and so has the agent.
+pub(crate) fn start(seam: Seam) -> Result<Enforcement, Failure> {
+    let Seam { view, end, settings } = seam;
     let reports = end.report;
     let started = pinned::start(settings, move |report| {
         reports.send_replace(report);
@@ -80,7 +93,7 @@ pub(crate) fn start(configuration: &Configuration) -> Result<(HostLink, Enforcem
             }
         }
     });
-    Ok((link, Enforcement { handle, thread }))
+    Ok(Enforcement { handle, thread })
 }
 
 /// The agent's answers in the server's words. Both parts are set before anybody asks.

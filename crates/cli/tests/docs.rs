@@ -1,5 +1,6 @@
 //! The documents say what the program does: their commands run, and what they mention exists. What
 //! the commands are for stands in the documents.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
 use portcullis_testkit::capability::need;
 use portcullis_testkit::docs::{Setting, check_mention, mentions, read, run};

@@ -72,11 +72,10 @@ async fn serve(
     let directory = DataDirectory::prepare(&configuration.data)
         .map_err(|error| Failure::because("CannotStart", &error, error.help()))?;
     let credentials_path = directory.credentials();
-    let (link, enforcement) = match configuration.no_agent {
+    let (link, seam) = match configuration.no_agent {
         true => (None, None),
         false => {
-            let (link, enforcement) = enforcement::start(&configuration)?;
-            (Some(link), Some(enforcement))
+            enforcement::prepare(&configuration).map(|(link, seam)| (Some(link), Some(seam)))?
         }
     };
     let options = Options {
@@ -94,6 +93,7 @@ async fn serve(
     let server = Server::start(options)
         .await
         .map_err(|error| Failure::because("CannotStart", &error, error.help()))?;
+    let enforcement = seam.map(enforcement::start).transpose()?;
     let mut lines = String::new();
     if let Some(key) = server.drawn_key() {
         lines += &format!(

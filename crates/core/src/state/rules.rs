@@ -131,11 +131,14 @@ impl State {
         let new: Vec<&Draft<'_>> = new.collect();
         self.check_rule_quota(context, group, new.len())?;
         let mut ids: Vec<SecurityGroupRuleId> = Vec::new();
+        for _ in &new {
+            let taken = |id: &SecurityGroupRuleId| group.rules.contains(id) || ids.contains(id);
+            ids.push(draw::id(context.dice, "sgr-", taken)?);
+        }
+        // Rules of one moment are listed by id: in the order of the call, then.
+        ids.sort();
         let mut changes = Vec::new();
-        for draft in new {
-            let id =
-                draw::id(context.dice, "sgr-", |id| group.rules.contains(id) || ids.contains(id))?;
-            ids.push(id.clone());
+        for (draft, id) in new.into_iter().zip(ids) {
             changes.push(Change::Put(Record::Rule(Arc::new(RuleRecord {
                 group: command.group.clone(),
                 rule: Arc::new(rule_of(draft.spec, id)),
