@@ -5,7 +5,8 @@ use portcullis_testkit::capability::need;
 use portcullis_testkit::lab::product::{pinned_instances, remove_leftovers};
 use portcullis_testkit::{lab, netns};
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -31,6 +32,9 @@ fn leaves_nothing(process: u32) {
     let ours = format!("lab-{process}-");
     let pinned = pinned_instances();
     assert!(!pinned.iter().any(|name| name.starts_with(&ours)), "pins are left: {pinned:?}");
+    let locks = Path::new("/run/portcullis").read_dir().into_iter().flatten().flatten();
+    let mut locks = locks.filter_map(|entry| entry.file_name().into_string().ok());
+    assert_eq!(locks.find(|name| name.starts_with(&ours)), None, "a lock is left");
     let kept = std::env::temp_dir().read_dir().unwrap().flatten();
     let mut kept = kept.filter_map(|entry| entry.file_name().into_string().ok());
     let ours = format!("portcullis-lab-{process}-");
@@ -98,7 +102,8 @@ struct Kept {
 
 impl Kept {
     fn start() -> Self {
-        let mut child = demo(&["--keep"]).spawn().unwrap();
+        // A group of its own, as a shell makes one: a signal to it reaches all that is in it.
+        let mut child = demo(&["--keep"]).process_group(0).spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
         let (sender, lines) = channel();
         std::thread::spawn(move || {
@@ -127,9 +132,10 @@ impl Kept {
         }
     }
 
+    /// Sends a signal to its whole group, as Ctrl-C does, and waits for the end.
     fn end(&mut self, signal: &str) -> std::process::ExitStatus {
-        let process = self.child.id().to_string();
-        assert!(Command::new("kill").args([signal, &process]).status().unwrap().success());
+        let group = format!("-{}", self.child.id());
+        assert!(Command::new("kill").args([signal, "--", &group]).status().unwrap().success());
         portcullis_testkit::wait::until("the demo to end", PATIENCE, || {
             self.child.try_wait().map_err(|error| error.to_string())
         })

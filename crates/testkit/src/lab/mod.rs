@@ -30,7 +30,8 @@ pub fn lacks() -> Vec<(String, String)> {
     if lacks.is_empty()
         && let Err(missing) = netns::available()
     {
-        lacks.push((missing, "run it as root on a host, or in a privileged container".to_owned()));
+        lacks
+            .push((missing, "run it as root on the host, or in a privileged container".to_owned()));
     }
     lacks
 }

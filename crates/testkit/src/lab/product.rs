@@ -34,6 +34,8 @@ const CONTROL_VERSION: u32 = 1;
 
 const DIRECTORY_PREFIX: &str = "portcullis-lab-";
 const INSTANCE_PREFIX: &str = "lab-";
+/// Where running programs hold their locks.
+const LOCK_FOLDER: &str = "/run/portcullis";
 /// Where programs may be pinned.
 const BPF_FOLDERS: [&str; 2] = ["/sys/fs/bpf", "/run/portcullis/bpf"];
 
@@ -94,8 +96,6 @@ impl Product {
         };
         let mut command = self.command(&["serve", "--listen", &self.listen]);
         command.args(&self.flags).stdin(Stdio::null()).stdout(out).stderr(err);
-        // A group of its own: Ctrl-C reaches us alone, and we end it in order.
-        command.process_group(0);
         self.child = Some(self.spawn(&mut command)?);
         let ready = until("`portcullis serve` to answer", START_TIMEOUT, || {
             self.must_live()?;
@@ -200,7 +200,9 @@ impl Product {
     /// # Errors
     /// When it fails; its own words are passed on.
     pub fn detach_all(&self) -> Result<String, String> {
-        self.run(&["detach", "--all", "--instance", &self.instance])
+        let said = self.run(&["detach", "--all", "--instance", &self.instance])?;
+        remove_lock(&self.instance);
+        Ok(said)
     }
 
     /// The name under which it pins what it enforces.
@@ -252,7 +254,11 @@ impl Product {
     fn spawn(&self, command: &mut Command) -> Result<Child, String> {
         match &self.namespace {
             Some(namespace) => namespace.spawn(command),
-            None => command.spawn().map_err(|error| format!("{}: {error}", self.program.display())),
+            // A group of its own: Ctrl-C reaches us alone, and we end it in order.
+            None => command
+                .process_group(0)
+                .spawn()
+                .map_err(|error| format!("{}: {error}", self.program.display())),
         }
     }
 
@@ -270,6 +276,13 @@ pub fn remove_leftovers(program: &Path) -> Result<(), String> {
         if is_left_over(instance.strip_prefix(INSTANCE_PREFIX)) {
             let mut detach = Command::new(program);
             must_succeed(detach.args(["detach", "--all", "--instance", &instance]))?;
+            remove_lock(&instance);
+        }
+    }
+    for lock in Path::new(LOCK_FOLDER).read_dir().into_iter().flatten().flatten() {
+        let name = lock.file_name();
+        if is_left_over(name.to_str().and_then(|name| name.strip_prefix(INSTANCE_PREFIX))) {
+            let _ = std::fs::remove_file(lock.path());
         }
     }
     let folder = std::env::temp_dir();
@@ -290,6 +303,11 @@ pub fn pinned_instances() -> Vec<String> {
     let versions = folders.filter_map(|folder| folder.read_dir().ok()).flatten().flatten();
     let instances = versions.filter_map(|version| version.path().read_dir().ok()).flatten();
     instances.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()
+}
+
+/// The lock of an instance outlives it; a name that is never used again needs none.
+fn remove_lock(instance: &str) {
+    let _ = std::fs::remove_file(Path::new(LOCK_FOLDER).join(format!("{instance}.lock")));
 }
 
 /// Whether the process that made something named `PROCESS-…` is no more.

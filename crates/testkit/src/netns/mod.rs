@@ -12,6 +12,7 @@ pub use tap::TapGuest;
 use nix::sched::{CloneFlags, setns};
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -34,6 +35,12 @@ impl Namespace {
     /// # Errors
     /// When the machine does not let this process make one.
     pub fn new() -> Result<Self, String> {
+        let namespace = Self::named()?;
+        namespace.ip("link set lo up")?;
+        Ok(namespace)
+    }
+
+    fn named() -> Result<Self, String> {
         let number = MADE.fetch_add(1, Ordering::SeqCst);
         let name = format!("{PREFIX}{}-{number}", std::process::id());
         must_succeed(Command::new("ip").args(["netns", "add", &name]))?;
@@ -45,9 +52,7 @@ impl Namespace {
                 return Err(format!("{name}: {error}"));
             }
         };
-        let namespace = Self { name, handle };
-        namespace.ip("link set lo up")?;
-        Ok(namespace)
+        Ok(Self { name, handle })
     }
 
     /// Its name, as `ip netns` knows it.
@@ -81,7 +86,7 @@ impl Namespace {
     /// When it cannot be started.
     pub fn spawn(&self, command: &mut Command) -> Result<Child, String> {
         // A child lives where the thread lived that made it.
-        let spawned = self.enter(|| command.spawn())?;
+        let spawned = self.enter(|| apart(command).spawn())?;
         spawned.map_err(|error| format!("{:?}: {error}", command.get_program()))
     }
 
@@ -92,7 +97,7 @@ impl Namespace {
     pub fn ip(&self, lines: &str) -> Result<(), String> {
         let mut command = Command::new("ip");
         command.args(["-n", &self.name, "-batch", "-"]).stdin(Stdio::piped());
-        let mut child = command
+        let mut child = apart(&mut command)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -137,10 +142,15 @@ impl Drop for Namespace {
 /// Says what is missing.
 pub fn available() -> Result<(), String> {
     if !nix::unistd::geteuid().is_root() {
-        return Err("not root: network namespaces cannot be made".to_owned());
+        return Err("root".to_owned());
     }
-    let namespace = Namespace::new()?;
-    namespace.ip("link add pc-a type veth peer name pc-b")
+    // The first line of what was said is enough: the rest repeats the command.
+    let first = |said: String| said.lines().next().unwrap_or_default().to_owned();
+    let lacks = |what: &'static str| move |said: String| format!("{what} ({})", first(said));
+    let namespace = Namespace::named().map_err(lacks("the right to make network namespaces"))?;
+    namespace
+        .ip("link set lo up\nlink add pc-a type veth peer name pc-b")
+        .map_err(lacks("the right to make network devices"))
 }
 
 /// Removes namespaces whose makers are no more, with the programs still running in them.
@@ -190,7 +200,8 @@ fn path_of(name: &str) -> PathBuf {
 
 fn remove(name: &str) {
     // Nothing more can be done about a failure while values are being dropped.
-    let _ = Command::new("ip").args(["netns", "del", name]).stderr(Stdio::null()).status();
+    let mut command = Command::new("ip");
+    let _ = apart(&mut command).args(["netns", "del", name]).stderr(Stdio::null()).status();
 }
 
 fn end_programs(name: &str) {
@@ -202,12 +213,17 @@ fn end_programs(name: &str) {
     }
 }
 
+/// Puts a program into a group of its own: Ctrl-C reaches us alone, and we end all in order.
+fn apart(command: &mut Command) -> &mut Command {
+    command.process_group(0)
+}
+
 /// Runs a program to its end.
 ///
 /// # Errors
 /// When it cannot be started or fails; its own words are passed on.
 pub fn must_succeed(command: &mut Command) -> Result<String, String> {
-    let output = command.stdin(Stdio::null()).output();
+    let output = apart(command).stdin(Stdio::null()).output();
     let output = output.map_err(|error| format!("{:?}: {error}", command.get_program()))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
