@@ -169,8 +169,11 @@ fn left_running_it_can_be_talked_to() {
     assert!(said.contains("8443/8443"), "the new rule is not there: {said}");
 
     if need("python sdk", python_sdk) {
-        let python = sdk.split_once("&& ").unwrap().1;
-        let python = python.replace("python3", &venv().join("bin/python").to_string_lossy());
+        // The first two steps were taken before, and are kept for the next time.
+        let (made, python) = sdk.rsplit_once(" && ").unwrap();
+        assert!(made.contains("-m venv") && made.contains("pip install"), "{made}");
+        let directory = made.split_once("-m venv ").unwrap().1.split_once(' ').unwrap().0;
+        let python = python.replace(directory, &venv().to_string_lossy());
         let output = Command::new("sh").args(["-c", &python]).output().unwrap();
         let said = text(&output);
         assert!(output.status.success(), "{said}");

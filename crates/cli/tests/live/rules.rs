@@ -1,6 +1,35 @@
 //! What single rules mean: peers, priorities, ports, protocols, defaults, both families.
 
-use super::check;
+use super::{check, scene};
+
+/// The language of these tests, tested: what does not come true is told, line by line.
+#[test]
+fn a_wrong_expectation_fails() {
+    let Some(mut scene) = scene() else { return };
+    scene
+        .play(
+            "group a
+             instance a in a
+             web = a egress accept tcp 80/80 to outside
+             closed = a egress drop tcp 1/65535 to outside priority 2",
+        )
+        .unwrap();
+    for wrong in [
+        "a tcp outside:80 -> dropped; a egress rule web",
+        "a tcp outside:80 -> passes; a egress rule closed",
+        "a tcp outside:80 -> passes; a egress default",
+        "a tcp outside:81 -> passes; a egress rule web",
+        "a tcp outside:81 -> passes; a egress default",
+        "a udp outside:80 -> passes; a egress rule web",
+        "a udp outside:80 -> dropped; a egress default",
+        "a ping outside -> passes",
+        "revoke nothing",
+        "web = a egress accept tcp 80/80 to outside",
+    ] {
+        let told = scene.play(wrong).unwrap_err();
+        assert!(told.starts_with(wrong), "{told}");
+    }
+}
 
 #[test]
 fn accepts_by_cidr() {

@@ -155,12 +155,9 @@ impl Stage for Enforced {
 
     fn flow(&mut self, line: &str) -> Result<Row, String> {
         let line = stage::flow_line(line)?;
-        let passage = self.scene.send(&line, |counts| {
-            counts.iter().any(|(counter, _)| {
-                matches!(counter, Counter::Judged { reason, accepted: false, .. }
-                    if reason != "baseline")
-            })
-        })?;
+        let passage = self
+            .scene
+            .send(&line, |counts| counts.iter().any(|(counter, _)| counter.is_verdict_to_drop()))?;
         let seen = self.seen(&line, passage.arrived, &passage.counts);
         stage::row(&self.scene.estate, &line, &seen)
     }

@@ -31,11 +31,14 @@ pub(super) fn write(stage: &dyn Stage) -> Result<Vec<String>, String> {
             .and_then(|()| std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)));
         written.map_err(|error| format!("{}: {error}", path.display()))?;
     }
+    let sdk = directory.join("sdk");
+    let sdk = sdk.display();
     let mut lines = vec![
         "\nIt is still running. From another terminal:".to_owned(),
         format!("\n  with curl:        bash {}", shell.display()),
         format!(
-            "  with the SDK:     pip install aliyun-python-sdk-core && {inside}python3 {}",
+            "  with the SDK:     python3 -m venv {sdk} && {sdk}/bin/pip install --quiet \
+             aliyun-python-sdk-core && {inside}{sdk}/bin/python {}",
             python.display()
         ),
     ];

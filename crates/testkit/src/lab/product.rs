@@ -5,7 +5,7 @@
 use crate::client::{Client, Way};
 use crate::netns::{Namespace, must_succeed};
 use crate::wait::until;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -23,6 +23,9 @@ pub const REGION: &str = "cn-qingdao-env17-d01";
 pub const KEY_ID: &str = "portcullislab";
 /// Its secret, worth nothing outside.
 pub const KEY_SECRET: &str = "secret-of-the-laboratory";
+
+/// What it says when it is ready, before its address.
+const READY: &str = "portcullis is ready at http://";
 
 /// Names the program when the caller does not.
 pub const PROGRAM: &str = "PORTCULLIS_BIN";
@@ -88,6 +91,7 @@ impl Product {
         if self.child.is_some() {
             return Err("it is running".to_owned());
         }
+        let said_before = self.log();
         let log = self.log_path();
         let open = || File::options().create(true).append(true).open(&log);
         let (out, err) = (open(), open());
@@ -97,17 +101,15 @@ impl Product {
         let mut command = self.command(&["serve", "--listen", &self.listen]);
         command.args(&self.flags).stdin(Stdio::null()).stdout(out).stderr(err);
         self.child = Some(self.spawn(&mut command)?);
-        let ready = until("`portcullis serve` to answer", START_TIMEOUT, || {
+        let ready = until("`portcullis serve` to be ready", START_TIMEOUT, || {
             self.must_live()?;
-            Ok(self.ask(&json!({"request": "status"})).ok())
+            let said = self.log();
+            let new = said.get(said_before.len()..).unwrap_or_default();
+            let line = new.lines().find_map(|line| line.strip_prefix(READY));
+            Ok(line.and_then(|rest| Some(rest.split_once(';')?.0.to_owned())))
         });
-        let status = match ready {
-            Ok(status) => status,
-            Err(error) => return Err(format!("{error}\n{}", self.log())),
-        };
         // From now on at this port, so that clients find it after a restart.
-        let listen = status.pointer("/status/listen").and_then(Value::as_str);
-        self.listen = listen.ok_or_else(|| format!("no address in {status}"))?.to_owned();
+        self.listen = ready.map_err(|error| format!("{error}\n{}", self.log()))?;
         Ok(())
     }
 

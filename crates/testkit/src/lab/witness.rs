@@ -28,6 +28,16 @@ pub enum Counter {
     },
 }
 
+impl Counter {
+    /// Packets were dropped for more than the upkeep of the network.
+    pub fn is_verdict_to_drop(&self) -> bool {
+        match self {
+            Self::Judged { reason, accepted: false, .. } => reason != "baseline",
+            Self::Judged { .. } | Self::Hit { .. } => false,
+        }
+    }
+}
+
 /// Counters with their values, those of zero left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts(BTreeMap<Counter, u64>);
