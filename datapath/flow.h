@@ -152,12 +152,15 @@ static __always_inline int rejudge(struct packet *p, struct pc_flow_key *key, st
 			gives_way_now(p);
 		tell(p, key, EVENT(kind, first_direction(old), JUDGED_REASON(judged)), JUDGED_COUNTER(judged));
 	}
+	flow->counter = JUDGED_COUNTER(judged);
 	if (JUDGED_ACCEPT(judged)) {
-		flow->counter = JUDGED_COUNTER(judged);
 		flow->reason = JUDGED_REASON(judged);
 		flow->idle_ns = idle_ns(p->interface, key->protocol, low);
 	}
-	flow->judged = p->judged;
+	/* A processor that still goes by the old rules may have said otherwise since: then the next packet judges again. */
+	__sync_lock_test_and_set(&flow->judged, p->judged);
+	if ((*(volatile __u64 *)&flow->state ^ low) & PC_FLOW_BLOCKED)
+		flow->judged = 0;
 	return (low & PC_FLOW_BLOCKED) != 0;
 }
 
@@ -205,9 +208,8 @@ __noinline int begin_flow(struct packet *p, __u64 judged, __u32 first)
 			return 0;
 		error = bpf_map_update_elem(&flows, &p->key, &value, BPF_NOEXIST);
 		if (error) {
-			place_release(p->slot, value.place);
-			/* -17, EEXIST: another processor was first with the same flow. */
-			return error == -17;
+			place_release(p->slot, value.place, &p->key);
+			return error == EXISTS;
 		}
 		gives_way_now(p);
 	}

@@ -54,12 +54,13 @@ __noinline __u64 fragment_judge(struct packet *p)
 		return JUDGED(0, PC_MALFORMED, 0);
 	if (first->judge && first->judged != p->judged && !(p->flags & PC_FLAG_KEEP_ESTABLISHED)) {
 		struct pc_flow_key flow = first->flow;
-		__u64 judged = judge_key(&flow, p->interface, first->first);
 
-		first->blocked = !JUDGED_ACCEPT(judged);
+		if (!JUDGED_ACCEPT(judge_key(&flow, p->interface, first->first)))
+			return JUDGED(0, PC_BLOCKED, 0);
+		/* Only an accept is noted: one word, whoever writes it last. */
 		first->judged = p->judged;
 	}
-	return first->blocked ? JUDGED(0, PC_BLOCKED, 0) : JUDGED(1, PC_TRACKED, 0);
+	return JUDGED(1, PC_TRACKED, 0);
 }
 
 /* Reads the packet that an ICMP error quotes, as one that went the other way. 1: its flow can be told. */
@@ -122,6 +123,7 @@ __noinline __u64 judge_error(struct __sk_buff *skb, struct packet *p)
 {
 	struct packet *q = note(1);
 	struct pc_flow *flow;
+	__u32 sent;
 
 	if (!p || !q || !parse_quoted(skb, p, q))
 		return 0;
@@ -131,7 +133,11 @@ __noinline __u64 judge_error(struct __sk_buff *skb, struct packet *p)
 	if (!q->has_flow)
 		return 0;
 	flow = bpf_map_lookup_elem(&flows, &q->key);
-	if (!flow || !flow_is_live(flow, p->now) || rejudge(p, &q->key, flow))
+	if (!flow || !flow_is_live(flow, p->now))
+		return 0;
+	/* About a packet that was never let through it is forged. */
+	sent = first_direction(flow->state) == q->direction ? PC_FLOW_SENT_FIRST : PC_FLOW_SENT_OTHER;
+	if (!(flow->state & sent) || rejudge(p, &q->key, flow))
 		return 0;
 	if (p->fragment == PC_FIRST)
 		fragment_note(p, &q->key, first_direction(flow->state));

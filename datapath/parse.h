@@ -150,6 +150,9 @@ static __always_inline int step_ipv6(struct __sk_buff *skb, struct packet *p, __
 		p->fragment = p->fragment_offset ? PC_LATER : fragment & 1 ? PC_FIRST : PC_WHOLE;
 		p->identification = be32(header + 4);
 		*payload = p->transport + 8;
+		/* No datagram reassembles to more than 64 KiB. */
+		if (p->fragment != PC_WHOLE && p->fragment_offset + (p->end - *payload) > 65535)
+			return PC_MALFORMED;
 	} else {
 		bytes = ((__u32)header[1] + 1) * 8;
 	}

@@ -10,6 +10,8 @@
 #include "parse.h"
 
 #define PLACE_NONE (~0u)
+/* EEXIST of a map: another processor was first. */
+#define EXISTS (-17)
 
 static __always_inline int flow_is_live(const struct pc_flow *flow, __u64 now)
 {
@@ -56,32 +58,47 @@ struct place_search {
 	__u32 found;
 };
 
+static __always_inline int same_flow(const struct pc_flow_key *a, const struct pc_flow_key *b)
+{
+	return a->handle == b->handle && same_address(a->local, b->local) && same_address(a->remote, b->remote) &&
+	       a->local_port == b->local_port && a->remote_port == b->remote_port && a->protocol == b->protocol &&
+	       a->family == b->family && a->asker == b->asker;
+}
 
-/* Gives up a place; exactly one caller succeeds. */
-static __always_inline int place_release(__u32 slot, __u32 place)
+/* Gives up the place of a flow, unless another has it by now; exactly one caller succeeds. */
+static __always_inline int place_release(__u32 slot, __u32 place, const struct pc_flow_key *flow)
 {
 	struct pc_place_key key = { .slot = slot, .place = place };
+	struct pc_flow_key *holder = bpf_map_lookup_elem(&places, &key);
 	struct pc_slot *s = slot_get(slot);
 
-	if (bpf_map_delete_elem(&places, &key) || !s)
+	if (!s || !holder || !same_flow(holder, flow) || bpf_map_delete_elem(&places, &key))
 		return 0;
 	__sync_fetch_and_add(&s->places_used, -1ull);
 	return 1;
 }
 
+#define PLACE_OURS 1
+#define PLACE_ANOTHERS 0
+#define PLACE_NO_ROOM (-1)
+
 static __always_inline int place_claim(__u32 slot, __u32 place, struct pc_flow_key *mine)
 {
 	struct pc_place_key key = { .slot = slot, .place = place };
 	struct pc_slot *s = slot_get(slot);
+	int error;
 
-	if (!s || bpf_map_update_elem(&places, &key, mine, BPF_NOEXIST))
-		return 0;
+	if (!s)
+		return PLACE_NO_ROOM;
+	error = bpf_map_update_elem(&places, &key, mine, BPF_NOEXIST);
+	if (error)
+		return error == EXISTS ? PLACE_ANOTHERS : PLACE_NO_ROOM;
 	__sync_fetch_and_add(&s->places_used, 1);
 	s->places_hand = place + 1;
-	return 1;
+	return PLACE_OURS;
 }
 
-/* Ends the flow that holds a place and takes the place. 1: it is ours. */
+/* Ends the flow that holds a place and takes the place. */
 __noinline int place_take_over(__u32 slot, __u32 place)
 {
 	struct pc_place_key place_key = { .slot = slot, .place = place };
@@ -89,12 +106,12 @@ __noinline int place_take_over(__u32 slot, __u32 place)
 	struct packet *p = notes_get();
 
 	if (!p)
-		return 0;
+		return PLACE_NO_ROOM;
 	if (holder) {
 		key = *holder;
 		if (!bpf_map_delete_elem(&flows, &key))
 			tell(p, &key, EVENT(PC_EVENT_END, 0, 0), 0);
-		place_release(slot, place);
+		place_release(slot, place, &key);
 	}
 	return place_claim(slot, place, &p->key);
 }
@@ -105,6 +122,7 @@ static long place_step(__u32 i, struct place_search *search)
 	struct pc_flow_key *holder;
 	struct pc_flow *flow;
 	__u32 place = (search->hand + i) % search->quota;
+	int taken;
 
 	place_key.place = place;
 	holder = bpf_map_lookup_elem(&places, &place_key);
@@ -114,11 +132,11 @@ static long place_step(__u32 i, struct place_search *search)
 		flow = bpf_map_lookup_elem(&flows, &search->key);
 	}
 	if (!flow || !flow_is_live(flow, search->now)) {
-		if (place_take_over(search->slot, place)) {
+		taken = place_take_over(search->slot, place);
+		if (taken == PLACE_OURS)
 			search->found = place;
-			return 1;
-		}
-		return 0;
+		/* Where the table of all interfaces is full, no other place can be had either. */
+		return taken != PLACE_ANOTHERS;
 	}
 	if (search->candidate == PLACE_NONE && may_give_way(search->key.protocol, flow->state))
 		search->candidate = place;
@@ -151,7 +169,7 @@ __noinline __u32 place_find(__u32 number)
 	bpf_loop(search.quota, place_step, &search, 0);
 	if (search.found != PLACE_NONE)
 		return search.found;
-	if (search.candidate != PLACE_NONE && place_take_over(number, search.candidate))
+	if (search.candidate != PLACE_NONE && place_take_over(number, search.candidate) == PLACE_OURS)
 		return search.candidate;
 	slot->full_until = p->now + PC_FULL_NS;
 	return PLACE_NONE;

@@ -122,7 +122,7 @@ static long sweep_flow(void *map, struct pc_flow_key *key, struct pc_flow *flow,
 		return 0;
 	if (bpf_map_delete_elem(&flows, key))
 		return 0;
-	place_release(slot, place);
+	place_release(slot, place, &copy);
 	p->slot = slot;
 	tell(p, &copy, EVENT(PC_EVENT_END, 0, 0), counter);
 	sweep->ended++;

@@ -102,8 +102,8 @@ struct pc_flow {
 	__u64 began;
 	__u32 slot;
 	__u32 place;
-	__u32 counter; /* rule counter number + 1; 0: none */
-	__u32 reason;  /* of the accept that began it */
+	__u32 counter; /* number + 1 of the counter of the rule that decides on it now; 0: none */
+	__u32 reason;  /* of its last accept */
 };
 
 /* Key of the `places` map: the numbered places of a slot's flows; the value is a flow's key. */
@@ -127,13 +127,12 @@ struct pc_fragment_key {
 /* Value of the `fragments` map: what the first fragment was judged by, so that it can be judged again. */
 struct pc_fragment {
 	__u64 until; /* in 'now' */
-	__u64 judged;
+	__u64 judged; /* generations that it was last accepted by */
 	struct pc_flow_key flow;
 	__u32 header_end; /* end of the transport header, from the start of the datagram's payload */
 	__u8 first;       /* direction to judge `flow` in */
 	__u8 judge;       /* 0: the verdict depends on no rule */
-	__u8 blocked;
-	__u8 unused;
+	__u8 unused[2];
 };
 
 /* Per-CPU value of the `hits` map (by rule counter number) and the `reasons` map. */

@@ -99,11 +99,16 @@ impl<'s> Host<'s> {
     /// What a step should do; an error says what it did instead.
     pub(crate) fn take(&mut self, step: &Step) -> Result<(), String> {
         match step {
-            Step::Frame(direction, frame, accepted, reason) => {
+            Step::Frame(direction, frame, accepted, reason, by) => {
                 let said = self.datapath.test(*direction, frame).map_err(|e| e.to_string())?;
                 if (said.accepted, said.reason.name()) != (*accepted, reason) {
                     let word = if said.accepted { "accept" } else { "drop" };
                     return Err(format!("the program said {word} {}", said.reason.name()));
+                }
+                let rule = said.counter.and_then(|number| self.numbers.rule_name(number));
+                let rule = rule.map_or("none".to_string(), |name| name.rule.to_string());
+                if by.as_ref().is_some_and(|by| rule != *by && rule != format!("sgr-{by}")) {
+                    return Err(format!("the program named {rule}"));
                 }
             }
             Step::Wait(duration) => self.wait(duration.as_nanos() as u64),

@@ -38,8 +38,8 @@ pub(crate) struct Case {
 /// What happens next.
 #[derive(Debug)]
 pub(crate) enum Step {
-    /// A frame, and the expected answer: accepted, reason.
-    Frame(Direction, Vec<u8>, bool, String),
+    /// A frame, and the expected answer: accepted, reason, and the rule if it matters which.
+    Frame(Direction, Vec<u8>, bool, String, Option<String>),
     /// Time goes by.
     Wait(Duration),
     /// Another set of rules comes into force; `closed`: none.
@@ -158,7 +158,12 @@ impl Script {
                     "drop" => false,
                     other => return error(format!("`{other}` is neither accept nor drop")),
                 };
-                Step::Frame(direction, frame, accepted, word(equals + 2).to_string())
+                let by = match word(equals + 3) {
+                    "" => None,
+                    "by" => Some(word(equals + 4).to_string()),
+                    other => return error(format!("`{other}` after an answer")),
+                };
+                Step::Frame(direction, frame, accepted, word(equals + 2).to_string(), by)
             }
             "wait" => Step::Wait(duration(word(1))?),
             "policy" => Step::Policy(word(1).to_string()),
