@@ -14,7 +14,7 @@ use portcullis_core::ids::NetworkInterfaceId;
 
 use crate::device::{Device, Devices};
 use crate::installed::{Installed, SlotUse};
-use crate::kernel::SlotWord;
+use crate::kernel::{SlotWord, TORN};
 use crate::ledger::{Attachment, Ledger, Place};
 use crate::pool::Write;
 
@@ -25,9 +25,11 @@ pub struct AttachPlan {
     pub writes: Vec<Write>,
     /// Slots to close.
     pub closed: Vec<(u32, SlotWord)>,
+    /// Slots that somebody else had, with the handles whose flows to forget.
+    pub inherited: Vec<(u32, u64)>,
     /// Devices to let go.
     pub detach: Vec<u32>,
-    /// Devices to take, with their slots.
+    /// Devices to take, with their slots; [`TORN`]: nothing is to pass.
     pub attach: Vec<(u32, u32)>,
     /// Slots that are nobody's any more, with the handles whose flows to forget.
     pub left: Vec<(u32, u64)>,
@@ -67,12 +69,13 @@ pub fn decide(
             Ok(place) => place,
             Err(full) => {
                 plan.failed.insert(id.clone(), full.to_string());
+                shut_out(bound, devices, installed, &mut claimed, &mut plan);
                 continue;
             }
         };
+        // Its device is taken all the same: a slot that leads nowhere passes nothing.
         if let Err(full) = close_if_new(bound, place, numbers, installed, &mut plan) {
             plan.failed.insert(id.clone(), full);
-            continue;
         }
         let Some(device) = device_of(bound, place, devices, installed) else {
             plan.pending.insert(id.clone(), format!("there is no device `{}`", bound.device));
@@ -103,6 +106,24 @@ pub fn decide(
     plan
 }
 
+/// Nothing passes at the device of an interface that finds no place: it would be open.
+fn shut_out(
+    bound: &BoundInterface,
+    devices: &Devices,
+    installed: &Installed,
+    claimed: &mut BTreeMap<u32, NetworkInterfaceId>,
+    plan: &mut AttachPlan,
+) {
+    let Some(device) = devices.by_name(bound.device.as_str()) else { return };
+    if claimed.contains_key(&device.index) {
+        return;
+    }
+    claimed.insert(device.index, bound.interface.clone());
+    if installed.attached.get(&device.index) != Some(&TORN) {
+        plan.attach.push((device.index, TORN));
+    }
+}
+
 /// An interface without anything behind its slot passes the baseline only.
 fn close_if_new(
     bound: &BoundInterface,
@@ -115,28 +136,28 @@ fn close_if_new(
     if used.handle == place.handle {
         return Ok(());
     }
-    let words = closed_words(bound, place.handle, numbers)?;
-    let (blob, write) = installed.pool.take(&words).map_err(|full| full.to_string())?;
+    let taken = installed.pool.take(&closed_words(bound, place.handle, numbers));
+    let blob = taken.as_ref().map_or(0, |(blob, _)| *blob);
     let word = SlotWord { generation: used.word.generation.wrapping_add(1), blob };
-    plan.writes.extend(write);
     plan.closed.push((place.slot, word));
-    installed.leave(used);
+    if installed.slots.remove(&place.slot).is_some() {
+        plan.inherited.push((place.slot, used.handle));
+        installed.leave(used);
+    }
+    let (_, write) = taken.map_err(|full| full.to_string())?;
+    plan.writes.extend(write);
     let used = SlotUse { word, tables: [0; 2], closed: true, handle: place.handle };
     installed.slots.insert(place.slot, used);
     Ok(())
 }
 
-fn closed_words(
-    bound: &BoundInterface,
-    handle: u64,
-    numbers: &mut Numbers,
-) -> Result<Vec<u64>, String> {
-    let mut words = match &bound.policy {
-        Ok(policy) => interface_blob(policy, &settings(bound, handle), numbers)
-            .map_err(|error| error.to_string())?
-            .words(0, 0),
-        Err(_) => vec![0; abi::INTERFACE_HEADER_WORDS as usize],
-    };
+/// What cannot be compiled is closed without knowing its own addresses.
+fn closed_words(bound: &BoundInterface, handle: u64, numbers: &mut Numbers) -> Vec<u64> {
+    let settings = settings(bound, handle);
+    let policy = bound.policy.as_ref().ok();
+    let blob = policy.and_then(|policy| interface_blob(policy, &settings, numbers).ok());
+    let nothing = || vec![0; abi::INTERFACE_HEADER_WORDS as usize];
+    let mut words = blob.map_or_else(nothing, |blob| blob.words(0, 0));
     for (index, value) in
         [(abi::INTERFACE_HANDLE, handle), (abi::INTERFACE_FLAGS, abi::FLAG_CLOSED)]
     {
@@ -144,7 +165,7 @@ fn closed_words(
             *word |= value;
         }
     }
-    Ok(words)
+    words
 }
 
 /// The device that an interface has, or that its binding names.
@@ -183,6 +204,16 @@ fn leave_unbound(
             if let Some(used) = installed.slots.remove(&place.slot) {
                 installed.leave(used);
             }
+        }
+    }
+    // An agent that died after it had forgotten a place, and before the kernel had.
+    let owned: BTreeSet<u32> = ledger.places().map(|(_, place)| place.slot).collect();
+    let orphans: Vec<u32> =
+        installed.slots.keys().filter(|slot| !owned.contains(slot)).copied().collect();
+    for slot in orphans {
+        if let Some(used) = installed.slots.remove(&slot) {
+            plan.left.push((slot, used.handle));
+            installed.leave(used);
         }
     }
 }

@@ -26,6 +26,9 @@ pub fn carry_out_attach(
         kernel.set_pick_up_until(*slot, 0)?;
         kernel.set_slot(*slot, *word)?;
     }
+    for (slot, handle) in &plan.inherited {
+        kernel.forget(*handle, *slot)?;
+    }
     for device in &plan.detach {
         kernel.detach(*device)?;
     }

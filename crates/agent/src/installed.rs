@@ -42,9 +42,9 @@ pub struct Installed {
 }
 
 impl Installed {
-    /// Reads what is there. Slots and members that cannot be followed are left out, and with them
-    /// their words: they will be written again, or removed.
-    pub fn read(kernel: &impl Kernel) -> io::Result<Self> {
+    /// Reads what is there. Slots and members that cannot be followed are closed and removed, since
+    /// their words may be overwritten once no packet is judged by them any more.
+    pub fn read(kernel: &mut impl Kernel) -> io::Result<Self> {
         let mut installed = Self {
             pool: Pool::new(kernel.pool_words()),
             slots: BTreeMap::new(),
@@ -55,11 +55,16 @@ impl Installed {
             let word = kernel.slot(slot);
             if word.blob != 0 && installed.adopt_slot(kernel, slot, word).is_none() {
                 tracing::warn!(slot, blob = word.blob, "a slot leads to no policy; it is closed");
+                let generation = word.generation.wrapping_add(1);
+                kernel.set_slot(slot, SlotWord { generation, blob: 0 })?;
             }
         }
         for (key, set) in kernel.members()? {
             if installed.adopt_blob(kernel, set).is_some() {
                 installed.members.insert(key, set);
+            } else {
+                tracing::warn!(member = %key.prefix, set, "a member is in no groups; it is removed");
+                kernel.remove_member(key)?;
             }
         }
         Ok(installed)

@@ -11,6 +11,9 @@ use portcullis_core::net::Family;
 use portcullis_core::rule::{Direction, Policy};
 use portcullis_core::verdict::Reason;
 
+/// In place of a slot: the device is gone or lacks one of our programs, or leads to no slot.
+pub const TORN: u32 = u32::MAX;
+
 /// A slot's word: what the program reads once for each packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SlotWord {
@@ -92,9 +95,10 @@ pub trait Kernel {
     /// Tells the program that memberships have changed, so that flows are judged again.
     fn raise_membership(&mut self) -> io::Result<()>;
 
-    /// The slot of each device whose programs are attached both ways.
+    /// The slot of each device at which something of ours stands; [`TORN`] where it is not all.
     fn attached(&self) -> io::Result<BTreeMap<u32, u32>>;
-    /// Leads a device to a slot and attaches the programs, whatever was there of ours.
+    /// Leads a device to a slot and attaches the programs, whatever was there of ours. Led to no
+    /// slot that there is, such as [`TORN`], nothing passes there.
     fn attach(&mut self, device: u32, slot: u32) -> io::Result<()>;
     /// Takes the programs off a device; one that is gone is no error.
     fn detach(&mut self, device: u32) -> io::Result<()>;

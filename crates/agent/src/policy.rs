@@ -54,6 +54,8 @@ pub struct PolicyPlan {
     pub members: MemberStep,
     /// Interfaces that keep what they had, and why.
     pub failed: BTreeMap<NetworkInterfaceId, String>,
+    /// Nothing is changed, and the books tell of changes all the same: they are to be read anew.
+    pub is_void: bool,
 }
 
 /// What is known and remembered, to be changed by a decision.
@@ -70,25 +72,28 @@ pub struct Books<'a> {
 
 /// Decides; the books are brought to how they will be when the plan has been carried out.
 pub fn decide(desired: &Desired, devices: &Devices, books: &mut Books<'_>) -> PolicyPlan {
-    let mut plan = PolicyPlan::default();
+    let (mut plan, mut first_policies) = (PolicyPlan::default(), Vec::new());
     for bound in &desired.interfaces {
         // An interface without a place was refused one in the first half.
         let Some(place) = books.ledger.place(&bound.interface).cloned() else { continue };
         match decide_interface(bound, &place, books, &mut plan) {
-            Ok(first_policy) => {
-                if first_policy {
-                    pick_up(bound, devices, books.ledger, &mut plan);
-                }
-            }
+            Ok(true) => first_policies.push(bound),
+            Ok(false) => {}
             Err(why) => {
                 plan.failed.insert(bound.interface.clone(), why);
             }
         }
     }
+    // A policy without the members that it refers to could let through what its rules drop.
     if let Err(why) = decide_members(desired, books, &mut plan) {
+        let mut failed = plan.failed;
         for bound in &desired.interfaces {
-            plan.failed.entry(bound.interface.clone()).or_insert_with(|| why.clone());
+            failed.entry(bound.interface.clone()).or_insert_with(|| why.clone());
         }
+        return PolicyPlan { failed, is_void: true, ..PolicyPlan::default() };
+    }
+    for bound in first_policies {
+        pick_up(bound, devices, books.ledger, &mut plan);
     }
     plan
 }
@@ -127,7 +132,7 @@ fn decide_interface(
     books.installed.leave(before);
     let used = SlotUse { word, tables, closed: false, handle: place.handle };
     books.installed.slots.insert(place.slot, used);
-    Ok(before.closed)
+    Ok(before.closed || before.handle != place.handle)
 }
 
 fn place_words(

@@ -15,7 +15,7 @@ use crate::attach;
 use crate::device::Devices;
 use crate::execute::{carry_out_attach, carry_out_policy, read_back};
 use crate::installed::Installed;
-use crate::kernel::{Kernel, SlotWord};
+use crate::kernel::{Kernel, SlotWord, TORN};
 use crate::ledger::{Ledger, LedgerFile};
 use crate::policy::{self, Books};
 
@@ -108,7 +108,7 @@ impl<K: Kernel> Agent<K> {
     fn try_pass(&mut self, desired: &Desired, devices: &Devices) -> io::Result<Report> {
         let mut installed = match self.installed.take() {
             Some(installed) if installed.agrees_with(&self.kernel)? => installed,
-            _ => Installed::read(&self.kernel)?,
+            _ => self.read_kernel()?,
         };
         let attach = attach::decide(
             desired,
@@ -120,7 +120,7 @@ impl<K: Kernel> Agent<K> {
         );
         self.save_ledger()?;
         let refused = carry_out_attach(&attach, &mut self.kernel)?;
-        installed.attached.retain(|device, _| !refused.contains_key(device));
+        installed.attached.extend(refused.keys().map(|device| (*device, TORN)));
 
         let mut books = Books {
             ledger: &mut self.ledger,
@@ -130,17 +130,18 @@ impl<K: Kernel> Agent<K> {
         };
         let plan = policy::decide(desired, devices, &mut books);
         self.save_ledger()?;
-        carry_out_policy(&plan, self.settings.pick_up_s * NS_PER_S, &mut self.kernel)?;
+        carry_out_policy(
+            &plan,
+            self.settings.pick_up_s.saturating_mul(NS_PER_S),
+            &mut self.kernel,
+        )?;
         let wrong = read_back(&plan, &installed, &self.kernel)?;
         installed.pool.settle();
 
         let mut failed = attach.failed;
-        for (device, error) in refused {
-            let of_device = |place: &crate::ledger::Place| {
-                place.attachment.as_ref().is_some_and(|a| a.index == device)
-            };
-            let interface = self.ledger.places().find(|(_, place)| of_device(place));
-            if let Some(interface) = interface.and_then(|(name, _)| name.parse().ok()) {
+        for (interface, place) in self.ledger.places() {
+            let error = taken_by(&attach.attach, place.slot).and_then(|d| refused.get(&d));
+            if let (Some(error), Ok(interface)) = (error, interface.parse()) {
                 failed.insert(interface, format!("its device cannot be filtered: {error}"));
             }
         }
@@ -156,10 +157,20 @@ impl<K: Kernel> Agent<K> {
         if failed.is_empty() {
             self.take_back_counters(desired)?;
         }
-        if wrong.is_empty() {
+        if wrong.is_empty() && !plan.is_void {
             self.installed = Some(installed);
         }
         Ok(Report { revision: desired.revision, failed, pending: attach.pending })
+    }
+
+    /// Reads what the kernel holds. Nobody knows how far an earlier pass came: flows are judged
+    /// again, since members may have changed without it, and space that is free now may still be
+    /// read by packets before the barrier.
+    fn read_kernel(&mut self) -> io::Result<Installed> {
+        self.kernel.raise_membership()?;
+        let installed = Installed::read(&mut self.kernel)?;
+        self.kernel.barrier()?;
+        Ok(installed)
     }
 
     /// Counters of rules that no policy has any more are zeroed and may be given again. Only when
@@ -187,6 +198,11 @@ impl<K: Kernel> Agent<K> {
     }
 }
 
+/// The device that was to be led to a slot.
+fn taken_by(attach: &[(u32, u32)], slot: u32) -> Option<u32> {
+    attach.iter().find(|(_, led_to)| *led_to == slot).map(|(device, _)| *device)
+}
+
 /// Without a ledger nothing that is pinned can be told from garbage: every slot is closed, every
 /// member gone.
 fn forget_everything(kernel: &mut impl Kernel) -> io::Result<()> {
@@ -196,6 +212,8 @@ fn forget_everything(kernel: &mut impl Kernel) -> io::Result<()> {
             tracing::warn!(slot, "a slot of an unknown agent is closed");
             let generation = before.generation.wrapping_add(1);
             kernel.set_slot(slot, SlotWord { generation, blob: 0 })?;
+            // Flows that nobody can name any more would use up the slot's quota.
+            kernel.forget(0, slot)?;
         }
     }
     for key in kernel.members()?.into_keys() {

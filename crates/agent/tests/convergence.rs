@@ -12,13 +12,19 @@ use std::io;
 use std::path::Path;
 
 use memory::{Memory, MemoryKernel, Shared, judge};
+use portcullis_agent::attach;
 use portcullis_agent::device::{Device, Devices};
-use portcullis_agent::ledger::LedgerFile;
+use portcullis_agent::installed::Installed;
+use portcullis_agent::kernel::{SlotWord, TORN};
+use portcullis_agent::ledger::{Ledger, LedgerFile};
+use portcullis_agent::pool::Pool;
 use portcullis_agent::run::{Agent, Settings};
+use portcullis_compile::numbers::Numbers;
 use portcullis_core::evaluate::Evaluator;
 use portcullis_core::flow::Flow;
 use portcullis_core::host::{BoundInterface, Desired, IdleTimes, PolicyError};
 use portcullis_core::ids::NetworkInterfaceId;
+use portcullis_core::net::Cidr;
 use portcullis_core::records::ConnectionTracking;
 use portcullis_core::resolve::interface_policy;
 use portcullis_core::rule::Policy;
@@ -175,10 +181,12 @@ fn the_same_again_writes_nothing() {
     first.pass(&desired(&world, 2), &all(devices(&world)));
     assert_eq!(memory.borrow().writes, writes);
     drop(first);
-    // Nor does an heir.
+    let membership = memory.borrow().membership;
+    // Nor does an heir, but that it has flows judged again.
     let mut heir = agent(MemoryKernel::new(&memory), directory.path()).unwrap();
     let report = heir.pass(&desired(&world, 3), &all(devices(&world)));
-    assert_eq!((report.revision, memory.borrow().writes), (3, 0));
+    assert_eq!((report.revision, memory.borrow().writes), (3, 1));
+    assert_eq!(memory.borrow().membership, membership + 1);
 }
 
 #[test]
@@ -294,13 +302,180 @@ fn devices_vanish_return_and_are_renamed() {
     assert_eq!(pass(renamed), (0, 0));
     assert!(!memory.borrow().attached.contains_key(&99));
 
-    // Vanished: the kernel drops our programs with the device.
-    memory.borrow_mut().attached.remove(&there[0].index);
+    // Vanished: the kernel drops our programs with the device, but not what was kept of it.
+    memory.borrow_mut().attached.insert(there[0].index, TORN);
     assert_eq!(pass(there[1..].to_vec()), (0, 1));
+    assert!(!memory.borrow().attached.contains_key(&there[0].index));
 
     // Back under its name with another index.
     let mut back = there.clone();
     back[0].index = 200;
     assert_eq!(pass(back), (0, 0));
     assert_eq!(memory.borrow().attached.get(&200), attached.get(&there[0].index));
+}
+
+#[test]
+fn a_device_that_is_half_taken_is_taken_whole() {
+    let world = random_world(14, WorldSize::SMALL);
+    let there = devices(&world);
+    let directory = tempfile::tempdir().unwrap();
+    let memory = Shared::default();
+    let mut agent = agent(MemoryKernel::new(&memory), directory.path()).unwrap();
+    agent.pass(&desired(&world, 1), &all(there.clone()));
+    let attached = memory.borrow().attached.clone();
+    memory.borrow_mut().attached.insert(there[0].index, TORN);
+    agent.pass(&desired(&world, 1), &all(there.clone()));
+    assert_eq!(memory.borrow().attached, attached);
+}
+
+#[test]
+fn a_new_interface_that_cannot_be_compiled_is_closed() {
+    let world = random_world(15, WorldSize::SMALL);
+    let flows = probes(15, &world);
+    let directory = tempfile::tempdir().unwrap();
+    let memory = Shared::default();
+    let mut agent = agent(MemoryKernel::new(&memory), directory.path()).unwrap();
+    let mut large = desired(&world, 1);
+    let own = (0..200).step_by(2).map(|n| format!("192.0.2.{n}").parse::<Cidr>().unwrap().prefix());
+    large.interfaces[0].policy.as_mut().unwrap().addresses = own.collect();
+    let report = agent.pass(&large, &all(devices(&world)));
+    let failed: Vec<_> = report.failed.into_keys().collect();
+    assert_eq!(failed, [large.interfaces[0].interface.clone()]);
+    assert_eq!(memory.borrow().attached.len(), large.interfaces.len());
+    let device = devices(&world)[0].index;
+    for (of, flow, verdict) in verdicts(&world, &flows) {
+        let expected = (of != device).then_some(verdict);
+        assert_eq!(judge(&memory.borrow(), of, &flow), expected);
+    }
+}
+
+#[test]
+fn nothing_passes_at_the_device_of_an_interface_that_finds_no_place() {
+    let world = random_world(16, WorldSize::SMALL);
+    let (desired, devices) = (desired(&world, 1), all(devices(&world)));
+    let plan = |slots: u32, pool_words: u32| {
+        let mut installed = Installed {
+            pool: Pool::new(pool_words),
+            slots: BTreeMap::new(),
+            members: BTreeMap::new(),
+            attached: BTreeMap::new(),
+        };
+        let mut ledger = Ledger::new("boot", 1);
+        let numbers = &mut Numbers::new();
+        let plan = attach::decide(&desired, &devices, slots, &mut ledger, numbers, &mut installed);
+        assert_eq!(plan.failed.len(), desired.interfaces.len());
+        assert_eq!(plan.attach.len(), desired.interfaces.len());
+        plan
+    };
+    let no_slots = plan(0, 1 << 16);
+    assert!(no_slots.attach.iter().all(|(_, slot)| *slot == TORN));
+    let no_words = plan(32, 4);
+    let slots: Vec<u32> = no_words.attach.iter().map(|(_, slot)| *slot).collect();
+    let nowhere = SlotWord { generation: 1, blob: 0 };
+    assert_eq!(no_words.closed, slots.iter().map(|slot| (*slot, nowhere)).collect::<Vec<_>>());
+}
+
+#[test]
+fn policies_whose_members_cannot_be_had_do_not_come_into_force() {
+    let old = random_world(17, WorldSize::SMALL);
+    let new = with_other_rules(&old, 1_000_017);
+    let flows = probes(17, &old);
+    let directory = tempfile::tempdir().unwrap();
+    let memory = Shared::default();
+    let mut agent = agent(MemoryKernel::new(&memory), directory.path()).unwrap();
+    agent.pass(&desired(&old, 1), &all(devices(&old)));
+
+    let mut wide = desired(&new, 2);
+    let group = wide
+        .interfaces
+        .iter()
+        .find_map(|bound| bound.policy.as_ref().unwrap().referenced_groups().into_iter().next())
+        .unwrap();
+    let vpc = new.group(&group).unwrap().vpc.clone().unwrap();
+    let members = wide.members.entry(vpc).or_default();
+    for length in 8..32 {
+        let prefix = format!("192.0.2.1/{length}").parse::<Cidr>().unwrap().prefix();
+        members.insert(prefix, vec![group.clone()]);
+    }
+    let report = agent.pass(&wide, &all(devices(&old)));
+    assert_eq!(report.failed.len(), wide.interfaces.len());
+    assert_in_force(&memory.borrow(), &old, &flows);
+    let report = agent.pass(&desired(&new, 3), &all(devices(&old)));
+    assert_eq!(report.failed.len(), 0);
+    assert_in_force(&memory.borrow(), &new, &flows);
+}
+
+#[test]
+fn a_refused_device_fails_the_interface_that_has_it_now() {
+    let world = random_world(18, WorldSize::SMALL);
+    let there = devices(&world);
+    let directory = tempfile::tempdir().unwrap();
+    let memory = Shared::default();
+    let mut agent = agent(MemoryKernel::new(&memory), directory.path()).unwrap();
+    agent.pass(&desired(&world, 1), &all(there.clone()));
+    let mut moved = desired(&world, 2);
+    moved.interfaces[0].device = "elsewhere".parse().unwrap();
+    moved.interfaces[1].device = there[0].name.parse().unwrap();
+    memory.borrow_mut().refuses = Some(there[0].index);
+    let report = agent.pass(&moved, &all(there));
+    let failed: Vec<_> = report.failed.into_keys().collect();
+    assert_eq!(failed, [moved.interfaces[1].interface.clone()]);
+}
+
+#[test]
+fn a_kill_while_an_interface_is_let_go_leaves_nothing_to_the_heir() {
+    let world = random_world(19, WorldSize::SMALL);
+    let nothing = Desired { revision: 2, interfaces: Vec::new(), members: BTreeMap::new() };
+    for dies_at in 0.. {
+        let directory = tempfile::tempdir().unwrap();
+        let memory = Shared::default();
+        let mut first = agent(MemoryKernel::new(&memory), directory.path()).unwrap();
+        first.pass(&desired(&world, 1), &all(devices(&world)));
+        drop(first);
+        let dying = MemoryKernel::dying(&memory, dies_at, Box::new(|_| ()));
+        let mut second = agent(dying, directory.path()).unwrap();
+        second.pass(&nothing, &all(devices(&world)));
+        let survived = second.installed().is_some();
+        drop(second);
+        let mut heir = agent(MemoryKernel::new(&memory), directory.path()).unwrap();
+        heir.pass(&nothing, &all(devices(&world)));
+        assert!(memory.borrow().slots.values().all(|word| *word as u32 == 0), "{dies_at}");
+        assert!(memory.borrow().attached.is_empty() && memory.borrow().members.is_empty());
+        assert_eq!(heir.installed().unwrap().pool.used(), 0, "{dies_at}");
+        if survived {
+            assert!(dies_at > 5, "{dies_at}");
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_slot_whose_words_make_no_sense_is_closed_before_they_are_overwritten() {
+    let world = random_world(20, WorldSize::SMALL);
+    let directory = tempfile::tempdir().unwrap();
+    let memory = Shared::default();
+    let mut first = agent(MemoryKernel::new(&memory), directory.path()).unwrap();
+    first.pass(&desired(&world, 1), &all(devices(&world)));
+    drop(first);
+    let slot = memory.borrow().attached[&devices(&world)[0].index];
+    let word = memory.borrow().slots[&slot];
+    let stray = *memory.borrow().members.keys().next().unwrap();
+    {
+        let mut memory = memory.borrow_mut();
+        let set = memory.members[&stray];
+        memory.pool[word as u32 as usize - 1] = 0;
+        memory.pool[set as usize - 1] = 0;
+    }
+    let pool = memory.borrow().pool.clone();
+    let watcher = move |memory: &Memory| {
+        assert!(memory.slots[&slot] != word || memory.pool == pool);
+    };
+    let mut without_members = desired(&world, 2);
+    without_members.members.clear();
+    let kernel = MemoryKernel::dying(&memory, usize::MAX, Box::new(watcher));
+    let mut heir = agent(kernel, directory.path()).unwrap();
+    let report = heir.pass(&without_members, &all(devices(&world)));
+    assert_eq!(report.failed.len(), 0);
+    assert!(!memory.borrow().members.contains_key(&stray));
+    assert_ne!(memory.borrow().slots[&slot], word);
 }

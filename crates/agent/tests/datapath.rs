@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
+use portcullis_agent::kernel::TORN;
 use portcullis_agent::sys::{self, Datapath, EventKind, Instance, Sizes};
 use portcullis_compile::abi;
 use portcullis_core::rule::{Direction, Policy};
@@ -202,10 +203,60 @@ fn an_instance_outlives_its_agent() {
         .unwrap();
     namespace.ip("link del one").unwrap();
     let datapath = Datapath::open(&own.0, &small()).unwrap();
-    assert_eq!(datapath.attached().unwrap(), BTreeMap::new());
+    assert_eq!(datapath.attached().unwrap().into_values().collect::<Vec<_>>(), [TORN]);
     assert_eq!(own.0.detach_all().unwrap(), 1);
     assert!(!own.0.exists());
     assert_eq!(own.0.detach_all().unwrap(), 0);
+}
+
+#[test]
+fn devices_that_come_and_go_use_nothing_up() {
+    let can_run = || can_load().and_then(|()| netns::available());
+    if !capability::need("attached program", can_run) {
+        return;
+    }
+    let own = Own::new("churn");
+    let namespace = netns::Namespace::new().unwrap();
+    let datapath = Datapath::open(&own.0, &small()).unwrap();
+    // More than twice as many as there are slots.
+    for _ in 0..2 * small().slots + 1 {
+        namespace.ip("link add one type veth peer name two").unwrap();
+        let device = || nix::net::if_::if_nametoindex("one").unwrap();
+        namespace.enter(|| datapath.attach(device(), 1).unwrap()).unwrap();
+        namespace.ip("link del one").unwrap();
+        let left = datapath.attached().unwrap();
+        assert_eq!(left.values().collect::<Vec<_>>(), [&TORN]);
+        left.into_keys().for_each(|device| datapath.detach(device).unwrap());
+        assert_eq!(datapath.attached().unwrap(), BTreeMap::new());
+    }
+    let left: Vec<_> = std::fs::read_dir(own.0.directory()).unwrap().collect();
+    assert!(left.iter().flatten().all(|e| !e.file_name().to_str().unwrap().starts_with("link")));
+}
+
+#[test]
+fn nothing_passes_where_a_device_leads_to_no_slot() {
+    let can_run = || can_load().and_then(|()| netns::available());
+    if !capability::need("attached program", can_run) {
+        return;
+    }
+    let own = Own::new("no-slot");
+    let namespace = netns::Namespace::new().unwrap();
+    namespace.ip("link add one type veth peer name two\nlink set one up\nlink set two up").unwrap();
+    let datapath = Datapath::open(&own.0, &small()).unwrap();
+    let device = || nix::net::if_::if_nametoindex("one").unwrap();
+    let device = namespace.enter(|| {
+        datapath.attach(device(), TORN).unwrap();
+        device()
+    });
+    let device = device.unwrap();
+    assert_eq!(datapath.attached().unwrap(), BTreeMap::from([(device, TORN)]));
+    let arp = [&[0xff; 12][..], &[8, 6], &[0; 28]].concat();
+    // Test packets come from the device that is number one.
+    datapath.lead_tests_to(TORN).unwrap();
+    for direction in [Direction::Egress, Direction::Ingress] {
+        let verdict = datapath.test(direction, &arp).unwrap();
+        assert_eq!((verdict.accepted, verdict.reason), (false, Reason::Closed));
+    }
 }
 
 #[test]

@@ -19,6 +19,7 @@ use super::call::{self, Map};
 use super::links::{self, HOOKS};
 use super::words::Words;
 use super::{Events, Sizes, bpffs, object};
+use crate::kernel::TORN;
 
 /// Device number of the loopback device, on which test packets arrive.
 const LOOPBACK: u32 = 1;
@@ -364,13 +365,17 @@ impl Datapath {
             .ok_or_else(|| io::Error::other("a private datapath is not attached to devices"))
     }
 
-    /// The slot of each device at whose hooks the programs of both directions stand.
+    /// The slot of each device at whose hooks the programs of both directions stand, and [`TORN`]
+    /// for each other one of which something is left.
     pub fn attached(&self) -> io::Result<BTreeMap<u32, u32>> {
-        let mut found = BTreeMap::new();
-        for device in links::attached(self.pinned()?)? {
-            if let Some(slot) = self.maps.devices.get(&device.to_ne_bytes())? {
-                found.insert(device, u32::from_ne_bytes(abi::part(&slot, 0)));
-            }
+        let directory = self.pinned()?;
+        let whole = links::attached(directory)?;
+        let pins = links::pins(directory)?;
+        let mut found: BTreeMap<u32, u32> = pins.iter().map(|pin| (pin.1, TORN)).collect();
+        for (device, slot) in self.maps.devices.all()? {
+            let device = u32::from_ne_bytes(abi::part(&device, 0));
+            let slot = u32::from_ne_bytes(abi::part(&slot, 0));
+            found.insert(device, if whole.contains(&device) { slot } else { TORN });
         }
         Ok(found)
     }
