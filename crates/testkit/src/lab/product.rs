@@ -276,9 +276,7 @@ impl Product {
 pub fn remove_leftovers(program: &Path) -> Result<(), String> {
     for instance in pinned_instances() {
         if is_left_over(instance.strip_prefix(INSTANCE_PREFIX)) {
-            let mut detach = Command::new(program);
-            must_succeed(detach.args(["detach", "--all", "--instance", &instance]))?;
-            remove_lock(&instance);
+            detach_left_over(program, &instance)?;
         }
     }
     for lock in Path::new(LOCK_FOLDER).read_dir().into_iter().flatten().flatten() {
@@ -296,6 +294,21 @@ pub fn remove_leftovers(program: &Path) -> Result<(), String> {
             let _ = std::fs::remove_dir_all(entry.path());
         }
     }
+    Ok(())
+}
+
+/// Its program may be dying still, and another laboratory may be doing the same.
+fn detach_left_over(program: &Path, instance: &str) -> Result<(), String> {
+    let mut complaint = String::new();
+    let done = until("a killed laboratory's pins to go", STOP_TIMEOUT, || {
+        let mut detach = Command::new(program);
+        let detached = must_succeed(detach.args(["detach", "--all", "--instance", instance]));
+        let is_pinned = pinned_instances().iter().any(|name| name == instance);
+        complaint = detached.err().unwrap_or_default();
+        Ok((!is_pinned).then_some(()))
+    });
+    done.map_err(|error| format!("{error}: {complaint}"))?;
+    remove_lock(instance);
     Ok(())
 }
 

@@ -150,7 +150,14 @@ pub fn available() -> Result<(), String> {
     let namespace = Namespace::named().map_err(lacks("the right to make network namespaces"))?;
     namespace
         .ip("link set lo up\nlink add pc-a type veth peer name pc-b")
-        .map_err(lacks("the right to make network devices"))
+        .map_err(lacks("the right to make network devices"))?;
+    namespace
+        .ip("link add pc-c type bridge")
+        .map_err(lacks("network bridges, or the right to make them"))?;
+    namespace
+        .sysctl("net.ipv4.ip_forward", "1")
+        .map_err(lacks("the right to set kernel parameters in a network namespace"))?;
+    namespace.sysctl("net.ipv6.conf.all.disable_ipv6", "0").map_err(lacks("IPv6"))
 }
 
 /// Removes namespaces whose makers are no more, with the programs still running in them.
