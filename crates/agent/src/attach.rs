@@ -79,6 +79,8 @@ pub fn decide(
         }
         let Some(device) = device_of(bound, place, devices, installed) else {
             plan.pending.insert(id.clone(), format!("there is no device `{}`", bound.device));
+            // Not listed, and yet our programs stand there: it is out of sight, not gone.
+            claimed.extend(kept_index(bound, place, installed).map(|index| (index, id.clone())));
             continue;
         };
         if let Some(other) = claimed.get(&device.index) {
@@ -184,6 +186,13 @@ fn device_of<'d>(
         (is_ours || device.name == name).then_some(device)
     });
     held.or_else(|| devices.by_name(name))
+}
+
+/// The device to which our programs are attached for this binding.
+fn kept_index(bound: &BoundInterface, place: &Place, installed: &Installed) -> Option<u32> {
+    let attachment = place.attachment.as_ref().filter(|a| a.device == bound.device.as_str())?;
+    let is_ours = installed.attached.get(&attachment.index) == Some(&place.slot);
+    is_ours.then_some(attachment.index)
 }
 
 fn leave_unbound(

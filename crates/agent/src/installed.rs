@@ -3,7 +3,7 @@
 //!
 //! Knows the layout of blobs well enough to follow their references, not what rules mean. A slot
 //! whose words make no sense is taken for empty, which is closed.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use portcullis_compile::abi;
@@ -84,6 +84,18 @@ impl Installed {
                 self.pool.leave(offset);
             }
         }
+    }
+
+    /// The numbers of the counters of all rules that are in force.
+    pub fn rule_counters(&self) -> BTreeSet<u32> {
+        let tables = self.slots.values().flat_map(|used| used.tables);
+        let actions = tables.filter_map(|table| {
+            let words = self.pool.words(table)?;
+            let section = words.get(abi::TABLE_ACTIONS as usize)?;
+            let (offset, count) = ((section >> 32) as usize, *section as u32 as usize);
+            words.get(offset..offset.checked_add(count)?)
+        });
+        actions.flatten().map(|action| *action as u32).collect()
     }
 
     fn adopt_slot(&mut self, kernel: &impl Kernel, slot: u32, word: SlotWord) -> Option<()> {

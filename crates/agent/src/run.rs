@@ -4,7 +4,7 @@
 //! Knows the order of a pass and what to do when one fails: read the kernel again and try at the
 //! next tick. It never opens anything because of an error. Time, devices, disk and kernel are given
 //! to it.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use portcullis_compile::numbers::Numbers;
@@ -154,10 +154,8 @@ impl<K: Kernel> Agent<K> {
                 failed.entry(bound.interface.clone()).or_insert_with(|| why.clone());
             }
         }
-        if failed.is_empty() {
-            self.take_back_counters(desired)?;
-        }
         if wrong.is_empty() && !plan.is_void {
+            self.take_back_counters(desired, &installed)?;
             self.installed = Some(installed);
         }
         Ok(Report { revision: desired.revision, failed, pending: attach.pending })
@@ -173,16 +171,19 @@ impl<K: Kernel> Agent<K> {
         Ok(installed)
     }
 
-    /// Counters of rules that no policy has any more are zeroed and may be given again. Only when
-    /// nothing has failed: a last good policy may still count on them.
-    fn take_back_counters(&mut self, desired: &Desired) -> io::Result<()> {
-        let live: std::collections::BTreeSet<DecidingRule> = desired
+    /// Counters of rules that no policy has any more, wanted or last good, are zeroed and may be
+    /// given again.
+    fn take_back_counters(&mut self, desired: &Desired, installed: &Installed) -> io::Result<()> {
+        let counting = installed.rule_counters();
+        let of_kernel = self.numbers.rules().filter(|(number, _)| counting.contains(number));
+        let mut live: BTreeSet<DecidingRule> = of_kernel.map(|(_, rule)| rule.clone()).collect();
+        let wanted = desired
             .interfaces
             .iter()
             .filter_map(|bound| bound.policy.as_ref().ok())
             .flat_map(|policy| policy.egress.iter().chain(&policy.ingress))
-            .map(|rule| DecidingRule { group: rule.group.clone(), rule: rule.rule.id.clone() })
-            .collect();
+            .map(|rule| DecidingRule { group: rule.group.clone(), rule: rule.rule.id.clone() });
+        live.extend(wanted);
         let freed = self.numbers.retain_rules(|rule| live.contains(rule));
         if freed.is_empty() { Ok(()) } else { self.kernel.zero_counters(&freed) }
     }

@@ -7,7 +7,7 @@
 
 mod memory;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
@@ -28,7 +28,7 @@ use portcullis_core::net::Cidr;
 use portcullis_core::records::ConnectionTracking;
 use portcullis_core::resolve::interface_policy;
 use portcullis_core::rule::Policy;
-use portcullis_core::verdict::{Judge, Reason};
+use portcullis_core::verdict::{DecidingRule, Judge, Reason};
 use portcullis_core::world::World;
 use portcullis_testkit::random::Random;
 use portcullis_testkit::random_world::{WorldSize, random_flow, random_world};
@@ -302,6 +302,10 @@ fn devices_vanish_return_and_are_renamed() {
     assert_eq!(pass(renamed), (0, 0));
     assert!(!memory.borrow().attached.contains_key(&99));
 
+    // Out of sight: as long as our programs stand there, they stay.
+    assert_eq!(pass(there[1..].to_vec()), (0, 1));
+    assert_eq!(memory.borrow().attached, attached);
+
     // Vanished: the kernel drops our programs with the device, but not what was kept of it.
     memory.borrow_mut().attached.insert(there[0].index, TORN);
     assert_eq!(pass(there[1..].to_vec()), (0, 1));
@@ -478,4 +482,32 @@ fn a_slot_whose_words_make_no_sense_is_closed_before_they_are_overwritten() {
     assert_eq!(report.failed.len(), 0);
     assert!(!memory.borrow().members.contains_key(&stray));
     assert_ne!(memory.borrow().slots[&slot], word);
+}
+
+#[test]
+fn an_interface_that_fails_keeps_nobody_s_rule_counters_but_its_own() {
+    let old = random_world(21, WorldSize::SMALL);
+    let new = with_other_rules(&old, 1_000_021);
+    let directory = tempfile::tempdir().unwrap();
+    let memory = Shared::default();
+    let mut agent = agent(MemoryKernel::new(&memory), directory.path()).unwrap();
+    let mut live = BTreeSet::new();
+    agent.pass(&desired(&old, 1), &all(devices(&old)));
+    live.extend(rules(&desired(&old, 1).interfaces[..1]));
+    let mut broken = desired(&new, 2);
+    broken.interfaces[0].policy = Err(PolicyError::Dangling);
+    let report = agent.pass(&broken, &all(devices(&old)));
+    assert_eq!(report.failed.len(), 1);
+    live.extend(rules(&broken.interfaces));
+    let numbered: BTreeSet<_> = agent.numbers().rules().map(|(_, rule)| rule.clone()).collect();
+    assert_eq!(numbered, live);
+    assert!(rules(&desired(&old, 1).interfaces).any(|rule| !live.contains(&rule)));
+}
+
+fn rules(interfaces: &[BoundInterface]) -> impl Iterator<Item = DecidingRule> {
+    interfaces
+        .iter()
+        .filter_map(|bound| bound.policy.as_ref().ok())
+        .flat_map(|policy| policy.egress.iter().chain(&policy.ingress))
+        .map(|rule| DecidingRule { group: rule.group.clone(), rule: rule.rule.id.clone() })
 }
