@@ -63,7 +63,7 @@ impl Installed {
             if installed.adopt_blob(kernel, set).is_some() {
                 installed.members.insert(key, set);
             } else {
-                tracing::warn!(member = %key.prefix, set, "a member is in no groups; it is removed");
+                tracing::warn!(member = %key.prefix, set, "a member of no group is removed");
                 kernel.remove_member(key)?;
             }
         }

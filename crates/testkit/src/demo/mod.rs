@@ -1,7 +1,7 @@
 //! `./x demo`: two instances, a host outside, signed calls, and what became of every packet.
 //!
-//! The [`story`] says what happens, a [`stage`] carries it out, in the kernel or, where nothing can
-//! be enforced, on paper; the [`screen`] shows it. Whatever differs from the story is told and
+//! The `story` says what happens, a `stage` carries it out, in the kernel or, where nothing can
+//! be enforced, on paper; the `screen` shows it. Whatever differs from the story is told and
 //! counted. Nothing is left behind.
 
 mod enforced;
