@@ -108,6 +108,78 @@ fn a_device_that_vanishes_comes_back_closed_or_enforced() {
 }
 
 #[test]
+fn a_device_that_was_made_anew_while_the_program_was_away_is_found() {
+    let Some(mut scene) = scene() else { return };
+    scene.play(CLOSED).unwrap();
+    scene.play("instance a in a\ninstance b in a\ninner a drop").unwrap();
+    scene.product.kill().unwrap();
+    scene.topology.host.ip("link del pc-a").unwrap();
+    let instance = scene.instance("a").unwrap();
+    scene.topology.plug(instance).unwrap();
+    scene.topology.address(instance).unwrap();
+    scene.product.resume().unwrap();
+    await_state(&scene, "a", "enforced");
+    scene
+        .play(
+            "a tcp outside:80 -> passes; a egress rule web
+             a tcp outside:81 -> dropped; a egress rule closed
+             b tcp outside:81 -> dropped; b egress rule closed
+             outside tcp a:22 -> dropped; a ingress default",
+        )
+        .unwrap();
+}
+
+#[test]
+fn the_configuration_file_binds() {
+    let Some(mut scene) = scene() else { return };
+    scene.play(CLOSED).unwrap();
+    scene.create_instance("a", &["a".to_owned()]).unwrap();
+    arrives(&scene, Kind::Udp, "a", "outside", 53);
+    let id = scene.estate.interface("a").unwrap().id.clone();
+    let file = scene.product.data().with_file_name("portcullis.toml");
+    let text = format!("[[bind]]\ninterface = '{id}'\ndevice = 'pc-a'\n");
+    std::fs::write(&file, text).unwrap();
+    scene.product.terminate().unwrap();
+    scene.product.add_flags(&["--config", &file.to_string_lossy()]);
+    scene.product.resume().unwrap();
+    await_state(&scene, "a", "enforced");
+    scene
+        .play(
+            "a tcp outside:80 -> passes; a egress rule web
+             a udp outside:53 -> dropped; a egress rule closed",
+        )
+        .unwrap();
+}
+
+/// What the kernel counts, as an operator reads it.
+#[test]
+fn the_tables_for_people_name_what_happened() {
+    let Some(mut scene) = scene() else { return };
+    scene.play(CLOSED).unwrap();
+    scene
+        .play(
+            "instance a in a
+             a tcp outside:80 -> passes; a egress rule web
+             a tcp outside:81 -> dropped; a egress rule closed",
+        )
+        .unwrap();
+    let interface = scene.estate.interface("a").unwrap().id.clone();
+    let (web, closed) =
+        (&scene.estate.rule("web").unwrap().id, &scene.estate.rule("closed").unwrap().id);
+    let has = |command: &str, words: &[&str]| {
+        let table = scene.product.run(&[command]).unwrap();
+        let found = table.lines().any(|line| words.iter().all(|word| line.contains(word)));
+        assert!(found, "{words:?} not in\n{table}");
+    };
+    has("bindings", &[&interface, "pc-a", "enforced"]);
+    has("hits", &[web]);
+    has("hits", &[closed]);
+    has("drops", &[&interface, "egress", "rule"]);
+    has("passes", &[&interface, "egress", "rule"]);
+    has("passes", &[&interface, "ingress", "tracked"]);
+}
+
+#[test]
 fn a_device_that_is_renamed_stays_enforced() {
     let Some(mut scene) = scene() else { return };
     scene.play(CLOSED).unwrap();

@@ -113,6 +113,11 @@ impl Product {
         Ok(())
     }
 
+    /// Gives it more flags from its next start on.
+    pub fn add_flags(&mut self, flags: &[&str]) {
+        self.flags.extend(flags.iter().map(|flag| (*flag).to_owned()));
+    }
+
     /// Kills it without a word, as a crash would.
     ///
     /// # Errors
