@@ -114,6 +114,31 @@ fn the_first_start_makes_a_key_and_shows_it_once() {
 }
 
 #[test]
+fn a_key_is_never_made_or_given_in_vain() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let failing = ["serve", "--no-agent", "--listen", &address, "--data", data.to_str().unwrap()];
+    let failed = run(&failing);
+    assert_eq!(failed.status.code(), Some(1));
+    assert!(text(&failed.stderr).contains("cannot listen at"), "{}", text(&failed.stderr));
+    assert!(!data.join("credentials").exists());
+
+    let said = Serving::start(&data).until_ready();
+    assert!(said[1].starts_with("PORTCULLIS_ACCESS_KEY_ID="), "{said:?}");
+    let with_key = |id: &str| {
+        let mut command = portcullis(&failing);
+        command.env("PORTCULLIS_ACCESS_KEY_ID", id);
+        command.env("PORTCULLIS_ACCESS_KEY_SECRET", "a-secret-of-mine");
+        text(&command.output().unwrap().stderr)
+    };
+    let own = said[1].trim_start_matches("PORTCULLIS_ACCESS_KEY_ID=");
+    assert!(with_key("another").contains("is not used"), "{}", with_key("another"));
+    assert!(!with_key(own).contains("is not used"), "{}", with_key(own));
+}
+
+#[test]
 fn one_directory_has_one_server() {
     let product = Product::start(Path::new(PROGRAM), None, &["--no-agent"]).unwrap();
     let data = product.data();

@@ -34,10 +34,11 @@ pub const PAGE_SIZE_MAX: u32 = 100;
 pub const MAX_RESULTS_DEFAULT: u32 = 10;
 /// Largest `MaxResults` of DescribeSecurityGroups.
 pub const MAX_RESULTS_MAX: u32 = 100;
-/// `MaxResults` of DescribeNetworkInterfaces and DescribeSecurityGroupAttribute where only
-/// `NextToken` is sent.
+/// `MaxResults` of DescribeSecurityGroupAttribute where only `NextToken` is sent.
 pub const LONG_RESULTS_DEFAULT: u32 = 500;
-/// Largest `MaxResults` of DescribeNetworkInterfaces.
+/// Smallest `MaxResults` of DescribeNetworkInterfaces; a smaller one counts as this.
+pub const INTERFACE_RESULTS_MIN: u32 = 10;
+/// Largest `MaxResults` of DescribeNetworkInterfaces; a larger one counts as this.
 pub const INTERFACE_RESULTS_MAX: u32 = 500;
 /// Largest `MaxResults` of DescribeSecurityGroupAttribute.
 pub const RULE_RESULTS_MAX: u32 = 1000;

@@ -44,6 +44,8 @@ pub struct Quotas {
     pub vswitches_per_vpc: usize,
     /// Interfaces of an account in a region.
     pub interfaces_per_region: usize,
+    /// Client tokens of an account that are remembered at the same time.
+    pub client_tokens_per_account: usize,
 }
 
 impl Quotas {
@@ -65,6 +67,8 @@ impl Default for Quotas {
             vpcs_per_region: 500,
             vswitches_per_vpc: 500,
             interfaces_per_region: 100_000,
+            // Three writes a second all day, in some hundred MB.
+            client_tokens_per_account: 250_000,
         }
     }
 }

@@ -126,7 +126,7 @@ impl Api {
             dice: &mut SystemDice,
             settings: &self.settings,
             idempotency: None,
-            dry_run: false,
+            dry_run: decoded.dry_run,
         };
         self.published
             .read(|state, _| state.apply(&mut context, &decoded.command))

@@ -13,15 +13,19 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::http::request::Parts;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use portcullis_wire::ecs::http::{HttpRequest, HttpResponse};
+use portcullis_wire::ecs::refusal::Refusal;
+use portcullis_wire::ecs::render::{self, Presentation};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
+use crate::identity::request_id;
 use crate::limits::Limits;
 use crate::refusal;
 use crate::stall::StallGuard;
@@ -161,15 +165,20 @@ async fn answer<S: Service>(
     limits: &Limits,
     request: Request<Incoming>,
 ) -> Response<Full<Bytes>> {
-    match read(limits, request).await {
-        Ok(request) => response(service.answer(request).await),
-        Err(refused) => response(refused),
+    let (head, body) = request.into_parts();
+    let plain = without_body(&head);
+    match read(limits, body).await {
+        Ok(body) => response(service.answer(plain.with_body(body)).await),
+        Err(refused) => {
+            // What can be known of the client's dialect stands in the head.
+            let presentation = Presentation::guess(&plain);
+            response(render::failure(&presentation, &refused, &request_id()))
+        }
     }
 }
 
-/// The whole request as plain data.
-async fn read(limits: &Limits, request: Request<Incoming>) -> Result<HttpRequest, HttpResponse> {
-    let (head, body) = request.into_parts();
+/// The head of a request as plain data.
+fn without_body(head: &Parts) -> HttpRequest {
     let mut plain = HttpRequest::new(head.method.as_str(), &head.uri.to_string());
     for (name, value) in &head.headers {
         // What is no text cannot have been signed, and no header of ours is outside ASCII.
@@ -177,6 +186,11 @@ async fn read(limits: &Limits, request: Request<Incoming>) -> Result<HttpRequest
             plain = plain.with_header(name.as_str(), value);
         }
     }
+    plain
+}
+
+/// The whole body of a request.
+async fn read(limits: &Limits, body: Incoming) -> Result<Bytes, Refusal> {
     let maximum = limits.body_bytes_max;
     if body.size_hint().lower() > maximum as u64 {
         return Err(refusal::body_too_large(maximum));
@@ -184,7 +198,7 @@ async fn read(limits: &Limits, request: Request<Incoming>) -> Result<HttpRequest
     let patience = Duration::from_millis(limits.body_time_max_ms);
     let collected = tokio::time::timeout(patience, Limited::new(body, maximum).collect()).await;
     match collected {
-        Ok(Ok(body)) => Ok(plain.with_body(body.to_bytes())),
+        Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(refusal::body_too_large(maximum)),
         Ok(Err(error)) => Err(refusal::body_unreadable(error.as_ref())),
         Err(_) => Err(refusal::body_too_slow(limits.body_time_max_ms)),

@@ -5,6 +5,8 @@
 
 use portcullis_core::error::{ApiError, ErrorClass};
 use portcullis_wire::ecs::http::HttpResponse;
+use portcullis_wire::ecs::refusal::{Code, Refusal, code};
+use portcullis_wire::ecs::render;
 
 use crate::identity::request_id;
 
@@ -18,38 +20,33 @@ pub(crate) fn internal(message: &'static str, help: &'static str) -> ApiError {
     ApiError::new(ErrorClass::Internal, "InternalError", message).help(help)
 }
 
-pub(crate) fn too_many_connections() -> HttpResponse {
-    let message = "The server has too many connections. Try again.";
-    before_the_request(503, "ServiceUnavailable", message)
-}
-
-pub(crate) fn body_too_large(maximum: usize) -> HttpResponse {
+pub(crate) fn body_too_large(maximum: usize) -> Refusal {
     let message = format!("The body of a request is at most {maximum} bytes.");
-    before_the_request(413, "RequestTooLarge", &message)
+    code::REQUEST_TOO_LARGE.refuse(message).with_help("Split the call.")
 }
 
-pub(crate) fn body_too_slow(time_max_ms: u64) -> HttpResponse {
+pub(crate) fn body_too_slow(time_max_ms: u64) -> Refusal {
     let message = format!("The body did not arrive within {time_max_ms} milliseconds.");
-    before_the_request(408, "RequestTimeout", &message)
+    Code { name: "RequestTimeout", status: 408 }.refuse(message)
 }
 
-pub(crate) fn body_unreadable(cause: &dyn std::error::Error) -> HttpResponse {
+pub(crate) fn body_unreadable(cause: &dyn std::error::Error) -> Refusal {
     let message = format!("The body could not be read: {cause}.");
-    before_the_request(400, "InvalidParameter.Body", &message)
+    Code { name: "InvalidParameter.Body", status: 400 }.refuse(message)
 }
 
-/// A refusal of a request that was not read, so that nobody knows which format it asks for.
-fn before_the_request(status: u16, code: &str, message: &str) -> HttpResponse {
+/// Of a request that was not read, so that nobody knows which format it asks for.
+pub(crate) fn too_many_connections() -> HttpResponse {
     let body = serde_json::json!({
         "RequestId": request_id(),
         "HostId": crate::identity::HOST_ID,
-        "Code": code,
-        "Message": message,
+        "Code": "ServiceUnavailable",
+        "Message": "The server has too many connections. Try again.",
         "Recommend": "",
     });
     HttpResponse {
-        status,
-        content_type: "application/json;charset=utf-8",
+        status: 503,
+        content_type: render::CONTENT_TYPE_JSON,
         body: body.to_string().into_bytes(),
     }
 }

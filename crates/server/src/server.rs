@@ -1,7 +1,7 @@
 //! A whole server: put together, started, and taken down in the right order.
 //!
-//! Order of the start: the directory, the store and its lock, the root account, the sockets, the
-//! host. Nothing is reachable before the state is complete. Order of the end: no more requests,
+//! Order of the start: the directory, the store and its lock, the sockets, the root account, the
+//! host. Nothing is answered before the state is complete. Order of the end: no more requests,
 //! those in flight, the writer with what it has queued, the store. What the kernel enforces stays.
 
 use std::future::Future;
@@ -164,13 +164,17 @@ impl Server {
         );
         let published = writer.published();
         let (queue, writer) = writer.start(options.limits.queue_max).map_err(StartError::Thread)?;
+        if !is_first {
+            warn_of_unused(key.as_ref(), &published);
+        }
+        // A start that fails here has drawn no key that nobody would be told.
+        let (tcp, unix) = sockets(listen, &directory).await?;
+        let address = tcp.local_addr();
+        let address = address.map_err(|source| StartError::Listen { address: listen, source })?;
         let drawn_key = match is_first {
             true => make_root_account(&directory, &queue, key).await?,
             false => None,
         };
-        let (tcp, unix) = sockets(listen, &directory).await?;
-        let address = tcp.local_addr();
-        let address = address.map_err(|source| StartError::Listen { address: listen, source })?;
         let (stop, stopped) = watch::channel(false);
         let host = Host::connect(options.link, Arc::clone(&published), stopped.clone());
         let host = Arc::new(host);
@@ -243,6 +247,18 @@ impl Server {
         let _ = std::fs::remove_file(&self.socket);
         let is_clean = matches!(joined, Ok(Ok(()))) && ended.is_ok();
         Ended { cut: ended.unwrap_or_default(), is_clean }
+    }
+}
+
+/// A first access key that was given and is not one of this server's would be missed only when it
+/// is refused.
+fn warn_of_unused(key: Option<&FirstKey>, published: &Published) {
+    let Some(key) = key else { return };
+    if published.read(|state, _| state.access_key(&key.id).is_none()) {
+        tracing::warn!(
+            access_key_id = %key.id,
+            "the access key that was given is not used: the root account has its own already"
+        );
     }
 }
 

@@ -59,6 +59,7 @@ fn quotas(case: &Case) -> Quotas {
             "vpcs_per_region" => &mut quotas.vpcs_per_region,
             "vswitches_per_vpc" => &mut quotas.vswitches_per_vpc,
             "interfaces_per_region" => &mut quotas.interfaces_per_region,
+            "client_tokens_per_account" => &mut quotas.client_tokens_per_account,
             _ => panic!("no quota `{name}`"),
         };
         *quota = *number;

@@ -43,6 +43,8 @@ pub(super) struct Index {
     pub(super) group_rules_of_group: BTreeMap<SecurityGroupId, usize>,
     /// Client tokens by when they expire.
     pub(super) token_expiry: BTreeSet<(u64, AccountId, ClientToken)>,
+    /// Client tokens of an account, the expired ones that are still there included.
+    pub(super) tokens_of_account: BTreeMap<AccountId, usize>,
 }
 
 /// How often each value stands under a key; none counts zero.

@@ -105,7 +105,7 @@ impl State {
             None => {
                 let mut decision = self.decide(context, command)?;
                 if write {
-                    self.remember(context, &mut decision);
+                    self.remember(context, &mut decision)?;
                 }
                 decision
             }

@@ -3,6 +3,7 @@
 //!
 //! What one rule's fields say together is known by [`RuleSpec`]; here it meets the group, its
 //! network and its peers.
+use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -111,10 +112,15 @@ impl State {
         if command.rules.is_empty() {
             return Err(ApiError::missing("Permissions"));
         }
-        let drafts: Vec<Draft<'_>> = command
-            .rules
-            .iter()
-            .map(|spec| self.draft(context, group, spec))
+        let drafts: Vec<Draft<'_>> = (1..)
+            .zip(&command.rules)
+            .map(|(number, spec)| {
+                let draft = self.draft(context, group, spec);
+                draft.map_err(|error| match command.rules.len() {
+                    1 => error,
+                    count => of_many(error, number, count),
+                })
+            })
             .collect::<Result<_, _>>()?;
         let mut rest = drafts.as_slice();
         while let Some((first, others)) = rest.split_first() {
@@ -358,6 +364,12 @@ impl State {
         }
         self.world.remove_rule(group, id);
     }
+}
+
+/// The error says which of the call's rules it is about.
+fn of_many(error: ApiError, number: usize, count: usize) -> ApiError {
+    let help = alloc::format!("It is about rule {number} of {count}. {}", error.help);
+    error.help(help.trim_end().to_owned())
 }
 
 fn rule_of(spec: &RuleSpec, id: SecurityGroupRuleId) -> Rule {

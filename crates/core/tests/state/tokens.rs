@@ -62,6 +62,37 @@ fn the_first_answer_comes_again_whatever_happened_since() {
 }
 
 #[test]
+fn an_account_has_so_many_tokens_and_no_more() {
+    let mut harness = Harness::new();
+    harness.settings.quotas.client_tokens_per_account = 2;
+    run(
+        &mut harness,
+        "
+        vpc v
+        group g vpc=v
+        policy g drop token=a => ok +2
+        policy g drop token=b => ok +1
+        policy g accept token=c => 403 QuotaExceed.ClientToken ClientToken
+        policy g drop token=a => ok
+        policy g accept => ok +1
+        ",
+    );
+    harness.now_ms += CLIENT_TOKEN_LIFE_MS;
+    // Those that go with this very write make room for it, and so does its own old place.
+    run(
+        &mut harness,
+        "
+        policy g accept token=c => ok +1 -2
+        policy g accept token=d => ok +1
+        policy g accept token=e => 403 QuotaExceed.ClientToken ClientToken
+        ",
+    );
+    harness.now_ms += CLIENT_TOKEN_LIFE_MS;
+    harness.settings.quotas.client_tokens_per_account = 1;
+    run(&mut harness, "policy g accept token=c => ok +1 -1");
+}
+
+#[test]
 fn expired_tokens_go_a_few_with_every_write() {
     let mut harness = Harness::new();
     run(&mut harness, "vpc v\ngroup g vpc=v");

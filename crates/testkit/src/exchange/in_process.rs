@@ -216,6 +216,7 @@ impl Server for InProcess {
             "vpcs_per_region" => &mut quotas.vpcs_per_region,
             "vswitches_per_vpc" => &mut quotas.vswitches_per_vpc,
             "interfaces_per_region" => &mut quotas.interfaces_per_region,
+            "client_tokens_per_account" => &mut quotas.client_tokens_per_account,
             _ => return Err(format!("no quota `{name}`")),
         };
         *quota = number;

@@ -39,13 +39,13 @@ pub fn decode(action: &'static Action, call: &Call<'_>) -> Result<Decoded, Refus
         }
     }
     let command = (action.decode)(&arguments)?;
+    let dry_run = arguments.boolean("DryRun")?.unwrap_or(false);
     let mut decoded =
-        Decoded { command, region, idempotency: None, dry_run: false, wait_timeout_ms: None };
+        Decoded { command, region, idempotency: None, dry_run, wait_timeout_ms: None };
     if action.write {
         let token = arguments.parse("ClientToken")?;
         decoded.idempotency =
             token.map(|token| Idempotency { token, digest: digest(action, call, &decoded.region) });
-        decoded.dry_run = arguments.boolean("DryRun")?.unwrap_or(false);
         let timeout = arguments.integer("WaitTimeout", 0..=WAIT_TIMEOUT_MS_MAX)?;
         let wait = arguments.boolean("WaitUntilEnforced")?.unwrap_or(false);
         decoded.wait_timeout_ms = wait.then_some(timeout.unwrap_or(WAIT_TIMEOUT_MS_DEFAULT));
@@ -87,8 +87,10 @@ fn digest(action: &Action, call: &Call<'_>, region: &Option<RegionId>) -> [u8; 3
             && !NOT_ASKED.contains(&root)
             && action.parameters().any(|parameter| self::root(parameter.name) == root)
     };
+    // An empty value is as if absent, but for the text that a Modify action clears by it.
+    let clears = |name: &str| name == "Description" && action.name.starts_with("Modify");
     for (name, value) in call.parameters.pairs() {
-        if known(name) && !value.is_empty() {
+        if known(name) && (!value.is_empty() || clears(name)) {
             put(name);
             put(value);
         }
@@ -138,7 +140,19 @@ mod tests {
     }
 
     #[test]
-    fn options_surround_writes_only() {
+    fn clearing_a_text_is_something_else_than_leaving_it() {
+        let modify = |more: &str| {
+            let call = "Action=ModifyNetworkInterfaceAttribute&RegionId=r-1&NetworkInterfaceId=e\
+                &ClientToken=t";
+            digest_of(&HttpRequest::new("GET", &format!("/?{call}{more}")))
+        };
+        assert_ne!(modify("&Description="), modify(""));
+        assert_eq!(modify("&NetworkInterfaceName="), modify(""));
+        assert_eq!(digest_of(&get("RegionId=r-1&Description=")), digest_of(&get("RegionId=r-1")));
+    }
+
+    #[test]
+    fn the_other_options_surround_writes_only() {
         let write = decoded(&get("RegionId=r-1&DryRun=true&WaitUntilEnforced=TRUE"));
         assert!(write.dry_run && write.idempotency.is_some());
         assert_eq!(write.wait_timeout_ms, Some(WAIT_TIMEOUT_MS_DEFAULT));
@@ -148,6 +162,6 @@ mod tests {
         assert_eq!(write.wait_timeout_ms, Some(5));
         let read = HttpRequest::new("GET", "/?Action=DescribeRegions&ClientToken=t&DryRun=true");
         let read = decoded(&read);
-        assert!(read.idempotency.is_none() && !read.dry_run);
+        assert!(read.idempotency.is_none() && read.dry_run && read.wait_timeout_ms.is_none());
     }
 }

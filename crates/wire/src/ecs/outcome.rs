@@ -158,7 +158,7 @@ fn vpc(row: &VpcRow) -> Answer {
         .flag("IsDefault", false)
         .text("CreationTime", time::format(vpc.created_ms))
         .text("VRouterId", &vpc.router)
-        .text("OwnerId", vpc.owner)
+        .number("OwnerId", vpc.owner.0)
         .text_or_empty("ResourceGroupId", vpc.resource_group.as_ref())
         .list("VSwitchIds", "VSwitchId", row.vswitches.iter().map(Answer::of))
         .list("UserCidrs", "UserCidr", vpc.user_cidrs.iter().map(Answer::of))
@@ -180,10 +180,11 @@ fn vswitch(row: &VSwitchRow) -> Answer {
         .text("Status", "Available")
         .text("CidrBlock", vswitch.cidr)
         .text_or_empty("Ipv6CidrBlock", vswitch.ipv6_cidr)
+        .flag("EnabledIpv6", vswitch.ipv6_cidr.is_some())
         .number("AvailableIpAddressCount", row.available_addresses)
         .flag("IsDefault", false)
         .text("CreationTime", time::format(vswitch.created_ms))
-        .text("OwnerId", vswitch.owner)
+        .number("OwnerId", vswitch.owner.0)
         .text("ResourceGroupId", "");
     vpc_tags(fields, &vswitch.tags).into()
 }

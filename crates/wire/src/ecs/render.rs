@@ -165,7 +165,7 @@ pub fn failure(presentation: &Presentation, refusal: &Refusal, request_id: &str)
         .text("HostId", &presentation.host)
         .text("Code", &refusal.code)
         .text("Message", &refusal.message)
-        .text("Recommend", &refusal.help);
+        .text("Recommend", recommendation(refusal));
     if presentation.apsara {
         let text = format!("{}: {}", refusal.code, refusal.message);
         let sample = |fields: Fields| {
@@ -175,6 +175,16 @@ pub fn failure(presentation: &Presentation, refusal: &Refusal, request_id: &str)
         fields = sample(fields.with("errorSample", inner.into())).text("RequestID", request_id);
     }
     write(presentation, refusal.status, &fields, "Error")
+}
+
+/// The advice, and the place where the message does not name it.
+fn recommendation(refusal: &Refusal) -> String {
+    let Refusal { message, help, place, .. } = refusal;
+    if place.is_empty() || message.contains(place.as_str()) {
+        return help.clone();
+    }
+    let text = format!("See `{}`. {help}", shown(place));
+    text.trim_end().to_owned()
 }
 
 fn write(presentation: &Presentation, status: u16, fields: &Fields, root: &str) -> HttpResponse {
@@ -238,7 +248,7 @@ mod tests {
         assert!(text(&response).ends_with(
             "<Error><RequestId>ID</RequestId><HostId>h:1</HostId>\
              <Code>InvalidParameter.Conflict</Code><Message>two</Message>\
-             <Recommend>send one</Recommend></Error>"
+             <Recommend>See `RegionId`. send one</Recommend></Error>"
         ));
         let request = HttpRequest::new("POST", "/apsara/route/Ecs/X");
         let response = failure(&Presentation::guess(&request), &refusal, "ID");
@@ -246,7 +256,7 @@ mod tests {
             text(&response),
             r#"{"RequestId":"ID","HostId":"","Code":"InvalidParameter.Conflict","Message":"two","#
                 .to_owned()
-                + r#""Recommend":"send one","errorSample":{"resultCode":-1,"resultMsg":"#
+                + r#""Recommend":"See `RegionId`. send one","errorSample":{"resultCode":-1,"resultMsg":"#
                 + r#""InvalidParameter.Conflict: two","result":null},"resultCode":-1,"resultMsg":"#
                 + r#""InvalidParameter.Conflict: two","result":null,"RequestID":"ID"}"#
         );

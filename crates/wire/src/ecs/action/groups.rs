@@ -13,8 +13,8 @@ use portcullis_core::rule::{Direction, Policy};
 use portcullis_core::world::{GroupType, InnerAccess};
 
 use super::shared::{
-    self, ANY_TEXT, PAGES, REGION, RESOURCE_GROUP_ID, SECURITY_GROUP_ID, TAGS, TOKENS, boolean,
-    text,
+    self, ANY_TEXT, NEXT_TOKEN, PAGES, REGION, RESOURCE_GROUP_ID, SECURITY_GROUP_ID, TAGS, boolean,
+    max_results, text,
 };
 use super::{Action, Parameter, Product};
 use crate::ecs::arguments::Arguments;
@@ -22,7 +22,8 @@ use crate::ecs::json::Json;
 use crate::ecs::refusal::{Refusal, code};
 
 const NAME_LIMITS: &str = "2 to 128 letters, digits, `:`, `_`, `.`, `-` that begin with a letter";
-const DESCRIPTION_LIMITS: &str = "2 to 256 characters that do not begin with http:// or https://";
+const DESCRIPTION_LIMITS: &str =
+    "2 to 256 printable characters that do not begin with http:// or https://";
 
 const VPC_ID: Parameter = text(
     "VpcId",
@@ -74,7 +75,7 @@ pub(super) const ACTIONS: &[Action] = &[
         products: &[Product::Ecs],
         summary: "Lists groups; filters are joined by \"and\".",
         write: false,
-        parameters: &[DESCRIBE, TAGS, PAGES, TOKENS],
+        parameters: &[DESCRIBE, TAGS, PAGES],
         decode: describe,
     },
     Action {
@@ -82,26 +83,25 @@ pub(super) const ACTIONS: &[Action] = &[
         products: &[Product::Ecs],
         summary: "Shows a group and its rules.",
         write: false,
-        parameters: &[
-            &[
-                REGION,
-                SECURITY_GROUP_ID.required(),
-                text(
-                    "Direction",
-                    code::INVALID_PARAMETER,
-                    "egress, ingress or all",
-                    "Which rules; `all` by default.",
-                ),
-                text(
-                    "NicType",
-                    code::INVALID_PARAMETER,
-                    ANY_TEXT,
-                    "`internet` or `intranet` of a classic group's rules; VPC groups do not look \
+        parameters: &[&[
+            REGION,
+            SECURITY_GROUP_ID.required(),
+            text(
+                "Direction",
+                code::INVALID_PARAMETER,
+                "egress, ingress or all",
+                "Which rules; `all` by default.",
+            ),
+            text(
+                "NicType",
+                code::INVALID_PARAMETER,
+                ANY_TEXT,
+                "`internet` or `intranet` of a classic group's rules; VPC groups do not look \
                      at it.",
-                ),
-            ],
-            TOKENS,
-        ],
+            ),
+            NEXT_TOKEN,
+            max_results("a number from 1 to 1000", "Most rules of a part; all by default."),
+        ]],
         decode: describe_attribute,
     },
     Action {
@@ -159,6 +159,8 @@ const DESCRIBE: &[Parameter] = &[
     RESOURCE_GROUP_ID.documented("Groups of this resource group."),
     boolean("IsQueryEcsCount", "Accepted; the counts are always valid here."),
     boolean("FuzzyQuery", "Not looked at."),
+    NEXT_TOKEN,
+    max_results("a number from 1 to 100", "Most rows of a part; 10 beside `NextToken`."),
 ];
 
 fn describe(arguments: &Arguments<'_>) -> Result<Command, Refusal> {

@@ -2,18 +2,18 @@
 //! state's.
 use portcullis_core::command::{
     Command, CreateNetworkInterface, DescribeNetworkInterfaces, Edit, InterfaceStatus,
-    ModifyNetworkInterfaceAttribute,
+    ModifyNetworkInterfaceAttribute, Paging,
 };
 use portcullis_core::ids::SecurityGroupId;
 use portcullis_core::limits::{
-    GROUPS_PER_INTERFACE_MAX, IDS_PER_FILTER_MAX, INTERFACE_RESULTS_MAX, IPV6_ADDRESSES_MAX,
-    SECONDARY_ADDRESSES_MAX,
+    GROUPS_PER_INTERFACE_MAX, IDS_PER_FILTER_MAX, INTERFACE_RESULTS_MAX, INTERFACE_RESULTS_MIN,
+    IPV6_ADDRESSES_MAX, MAX_RESULTS_DEFAULT, SECONDARY_ADDRESSES_MAX,
 };
 use portcullis_core::records::ConnectionTracking;
 
 use super::shared::{
-    self, PAGES, REGION, RESOURCE_GROUP_ID, SECURITY_GROUP_ID, TAGS, TOKENS, boolean, integer, row,
-    text, unsupported,
+    self, NEXT_TOKEN, PAGES, REGION, RESOURCE_GROUP_ID, SECURITY_GROUP_ID, TAGS, boolean, integer,
+    max_results, row, text, unsupported,
 };
 use super::{Action, Kind, Parameter, Product};
 use crate::ecs::arguments::Arguments;
@@ -22,7 +22,8 @@ use crate::ecs::parameters::Parameters;
 use crate::ecs::refusal::{Refusal, code};
 
 const NAME_LIMITS: &str = "2 to 128 letters, digits, `:`, `_`, `.`, `-` that begin with a letter";
-const DESCRIPTION_LIMITS: &str = "2 to 256 characters that do not begin with http:// or https://";
+const DESCRIPTION_LIMITS: &str =
+    "2 to 256 printable characters that do not begin with http:// or https://";
 const INTERFACE_LIMITS: &str = "an interface's id: 1 to 100 letters, digits, `-`, `_`, `.`";
 
 const INTERFACE_ID: Parameter = text(
@@ -108,7 +109,7 @@ pub(super) const ACTIONS: &[Action] = &[
         products: &[Product::Ecs],
         summary: "Lists network interfaces; filters are joined by \"and\".",
         write: false,
-        parameters: &[DESCRIBE, TAGS, PAGES, TOKENS],
+        parameters: &[DESCRIBE, TAGS, PAGES],
         decode: describe,
     },
     Action {
@@ -277,6 +278,11 @@ const DESCRIBE: &[Parameter] = &[
         "Interfaces of this instance; nothing here is attached to one.",
     ),
     RESOURCE_GROUP_ID.documented("Interfaces of this resource group."),
+    NEXT_TOKEN,
+    max_results(
+        "a whole number",
+        "Most rows of a part; counts as 10 at least and 500 at most, 10 by default.",
+    ),
 ];
 
 /// `Status` filters: those that an interface can be in here, and those that none is ever in.
@@ -310,8 +316,19 @@ fn describe(arguments: &Arguments<'_>) -> Result<Command, Refusal> {
         of_instance: arguments.text("InstanceId").is_some(),
         resource_group: arguments.parse("ResourceGroupId")?,
         tags: shared::tag_filters(arguments)?,
-        paging: shared::pages_or_tokens(arguments, INTERFACE_RESULTS_MAX)?,
+        paging: paging(arguments)?,
     }))
+}
+
+/// The public action takes any `MaxResults` and counts it as the nearest that it serves.
+fn paging(arguments: &Arguments<'_>) -> Result<Paging, Refusal> {
+    match shared::tokens(arguments, 0, MAX_RESULTS_DEFAULT, u32::MAX)? {
+        Some(Paging::Token { after, max_results }) => {
+            let max_results = max_results.clamp(INTERFACE_RESULTS_MIN, INTERFACE_RESULTS_MAX);
+            Ok(Paging::Token { after, max_results })
+        }
+        Some(Paging::All | Paging::Number { .. }) | None => shared::pages(arguments),
+    }
 }
 
 fn modify(arguments: &Arguments<'_>) -> Result<Command, Refusal> {

@@ -142,8 +142,7 @@ pub struct Action {
     pub products: &'static [Product],
     /// What it does, in a sentence.
     pub summary: &'static str,
-    /// Whether it may change anything; writes take `ClientToken`, `DryRun` and the wait for
-    /// enforcement.
+    /// Whether it may change anything; writes take `ClientToken` and the wait for enforcement.
     pub write: bool,
     /// Its own parameters, in groups that actions share.
     pub parameters: &'static [&'static [Parameter]],
@@ -152,7 +151,7 @@ pub struct Action {
 }
 
 impl Action {
-    /// Every parameter: its own, and for writes those that all writes have.
+    /// Every parameter: its own, and those that all writes or all reads have.
     pub fn parameters(&self) -> impl Iterator<Item = &'static Parameter> {
         let common = if self.write { shared::WRITE } else { shared::READ };
         self.parameters.iter().copied().chain([common]).flatten()

@@ -88,7 +88,7 @@ macro_rules! rule_rows {
             text(
                 concat!($prefix, "Description"),
                 code::GROUP_DESCRIPTION,
-                "1 to 512 characters",
+                "1 to 512 printable characters",
                 "A description; no part of what a rule is.",
             ),
             $own::group(concat!($prefix, peer_name!($own, "GroupId"))),

@@ -93,8 +93,10 @@ pub(super) const RESOURCE_GROUP_ID: Parameter = text(
     "A resource group of the caller's own naming; kept and echoed.",
 );
 
+const DRY_RUN: Parameter = boolean("DryRun", "Only check: success is the error `DryRunOperation`.");
+
 /// What every read takes.
-pub(super) const READ: &[Parameter] = &[];
+pub(super) const READ: &[Parameter] = &[DRY_RUN];
 
 /// What every write takes.
 pub(super) const WRITE: &[Parameter] = &[
@@ -104,7 +106,7 @@ pub(super) const WRITE: &[Parameter] = &[
         "1 to 64 printable ASCII characters",
         "Makes the call repeatable for 24 hours: same token and parameters, same answer.",
     ),
-    boolean("DryRun", "Only check: success is the error `DryRunOperation`."),
+    DRY_RUN,
     boolean("WaitUntilEnforced", "Answer only when the change is in force, or the wait is over."),
     integer(
         "WaitTimeout",
@@ -135,11 +137,14 @@ pub(super) const PAGES: &[Parameter] = &[
     integer("PageSize", "a number from 1 to 100", "Rows of a page; 10 by default."),
 ];
 
-/// Paging by token.
-pub(super) const TOKENS: &[Parameter] = &[
-    text("NextToken", code::INVALID_PARAMETER, ANY_TEXT, "Where the last part ended."),
-    integer("MaxResults", "a number within the action's bounds", "Most rows of a part."),
-];
+/// Paging by token, with [`max_results`].
+pub(super) const NEXT_TOKEN: Parameter =
+    text("NextToken", code::INVALID_PARAMETER, ANY_TEXT, "Where the last part ended.");
+
+/// The other parameter of paging by token, with the action's own bounds.
+pub(super) const fn max_results(limits: &'static str, doc: &'static str) -> Parameter {
+    integer("MaxResults", limits, doc)
+}
 
 /// The tags of a new thing.
 pub(super) fn tags(arguments: &Arguments<'_>) -> Result<Tags, Refusal> {
@@ -177,7 +182,8 @@ fn key_and_value(inner: &Arguments<'_>) -> Result<(TagKey, Option<TagValue>), Re
         inner.text(upper).or_else(|| inner.parameters().get(lower))
     };
     let Some(key) = either("Key", "key") else {
-        return Err(Refusal::missing("Tag.N.Key").at(inner.place("Key")));
+        let place = inner.place("Key");
+        return Err(code::TAG_KEY.refuse(format!("`{place}` is mandatory for a tag.")).at(place));
     };
     let key = parsed(key).ok_or_else(|| inner.refuse("Key", key))?;
     let value = either("Value", "value")

@@ -14,8 +14,10 @@ use crate::ecs::refusal::{Refusal, code};
 
 const VPC_LIMITS: &str = "a VPC's id: 1 to 100 letters, digits, `-`, `_`, `.`";
 const VSWITCH_LIMITS: &str = "a vSwitch's id: 1 to 100 letters, digits, `-`, `_`, `.`";
-const LABEL_LIMITS: &str = "1 to 128 characters that do not begin with http:// or https://";
-const DESCRIPTION_LIMITS: &str = "1 to 256 characters that do not begin with http:// or https://";
+const LABEL_LIMITS: &str =
+    "1 to 128 printable characters that do not begin with http:// or https://";
+const DESCRIPTION_LIMITS: &str =
+    "1 to 256 printable characters that do not begin with http:// or https://";
 const ZONE_LIMITS: &str = "a zone's id: 1 to 100 letters, digits, `-`, `_`, `.`";
 
 const VPC_ID: Parameter = text("VpcId", code::VPC_VPC_NOT_FOUND, VPC_LIMITS, "The VPC.");

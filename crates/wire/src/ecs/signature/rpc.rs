@@ -102,7 +102,7 @@ impl<'a> Fields<'a> {
         let Some(access_key_id) = call.parameters.get("AccessKeyId") else {
             return Err(code::MISSING_ACCESS_KEY_ID
                 .refuse("AccessKeyId is mandatory for this action.")
-                .with_help("Every call is signed; the seed's route too.")
+                .with_help("Every call is signed, on `/apsara/route` too.")
                 .at("AccessKeyId"));
         };
         let field = |name: &'static str| {
@@ -133,7 +133,10 @@ impl<'a> Fields<'a> {
         bounded("SignatureNonce", nonce, NONCE_BYTES_MAX)?;
         bounded("AccessKeyId", access_key_id, ACCESS_KEY_ID_BYTES_MAX)?;
         let signature = STANDARD.decode(signature).map_err(|_| {
-            code::INCOMPLETE_SIGNATURE.refuse("`Signature` is not base64.").at("Signature")
+            code::INCOMPLETE_SIGNATURE
+                .refuse("`Signature` is not base64.")
+                .with_help("Percent-encode it: a `+` that is not becomes a space.")
+                .at("Signature")
         })?;
         Ok(Self { access_key_id, nonce, timestamp, signature })
     }
