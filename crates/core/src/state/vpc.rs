@@ -71,8 +71,11 @@ impl State {
     ) -> Result<Decision, ApiError> {
         let region = region_of(context)?;
         let cidr = vpc_cidr(command.cidr)?;
-        if command.user_cidrs.len() > USER_CIDRS_MAX {
-            let help = alloc::format!("At most {USER_CIDRS_MAX} are allowed.");
+        let is_block = |cidr: &Cidr| block(*cidr, Family::V4).is_some();
+        if command.user_cidrs.len() > USER_CIDRS_MAX || !command.user_cidrs.iter().all(is_block) {
+            let help = alloc::format!(
+                "At most {USER_CIDRS_MAX} IPv4 blocks, each with its length and without host bits."
+            );
             return Err(ApiError::invalid(
                 "InvalidUserCidr.Malformed",
                 "The specified UserCidr is not valid.",
