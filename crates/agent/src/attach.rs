@@ -40,10 +40,10 @@ pub struct AttachPlan {
 }
 
 /// The settings of a bound interface.
-pub fn settings(bound: &BoundInterface, handle: u64) -> InterfaceSettings {
+pub fn settings(bound: &BoundInterface, handle: u64, keep_established: bool) -> InterfaceSettings {
     InterfaceSettings {
         handle,
-        keep_established: false,
+        keep_established,
         idle_established_s: bound.idle_times.tcp_established_s.into(),
         idle_closed_s: bound.idle_times.tcp_closed_s.into(),
         idle_udp_s: bound.idle_times.udp_s.into(),
@@ -155,7 +155,8 @@ fn close_if_new(
 
 /// What cannot be compiled is closed without knowing its own addresses.
 fn closed_words(bound: &BoundInterface, handle: u64, numbers: &mut Numbers) -> Vec<u64> {
-    let settings = settings(bound, handle);
+    // A closed interface has no flows to keep.
+    let settings = settings(bound, handle, false);
     let policy = bound.policy.as_ref().ok();
     let blob = policy.and_then(|policy| interface_blob(policy, &settings, numbers).ok());
     let nothing = || vec![0; abi::INTERFACE_HEADER_WORDS as usize];

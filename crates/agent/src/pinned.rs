@@ -4,13 +4,14 @@
 //! Puts the real parts together and decides nothing.
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
 use portcullis_core::host::Report;
 
 use crate::ledger::{LedgerFile, boot_id};
-use crate::run::{Agent, Settings};
+use crate::run::{Agent, PICK_UP_S_DEFAULT, Settings};
 use crate::sys::{Datapath, Instance, Sizes};
 use crate::thread::{self, AgentHandle};
 
@@ -26,8 +27,32 @@ pub struct HostSettings {
     pub instance: String,
     /// Sizes of maps that are made; pinned ones keep theirs.
     pub sizes: Sizes,
+    /// What the operator decides about verdicts on this host.
+    pub switches: Switches,
+}
+
+/// What the meaning of a verdict leaves to the host, the same for all its interfaces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Switches {
     /// Length of the pick-up window in seconds; 0: never.
     pub pick_up_s: u64,
+    /// Flows keep their first verdict when rules change.
+    pub keep_established: bool,
+    /// Any link-local IPv6 address is taken for an interface's own.
+    pub any_link_local: bool,
+    /// DHCPv4 servers to which clients may speak directly.
+    pub dhcp_servers: Vec<Ipv4Addr>,
+}
+
+impl Default for Switches {
+    fn default() -> Self {
+        Self {
+            pick_up_s: PICK_UP_S_DEFAULT,
+            keep_established: false,
+            any_link_local: false,
+            dhcp_servers: Vec::new(),
+        }
+    }
 }
 
 /// Where running agents hold their locks.
@@ -74,9 +99,16 @@ pub fn start(
     let instance = Instance::new(&settings.instance)?;
     let lock = InstanceLock::take(&settings.instance)?;
     let datapath = Datapath::open(&instance, &settings.sizes)?;
+    let switches = settings.switches;
+    datapath.set_any_link_local(switches.any_link_local)?;
+    datapath.set_dhcp4_servers(&switches.dhcp_servers)?;
     let mut events = datapath.events()?;
     let file = LedgerFile::new(&settings.directory)?;
-    let of_agent = Settings { boot_id: boot_id()?, pick_up_s: settings.pick_up_s };
+    let of_agent = Settings {
+        boot_id: boot_id()?,
+        pick_up_s: switches.pick_up_s,
+        keep_established: switches.keep_established,
+    };
     let agent = Agent::new(datapath, file, of_agent)?;
     let log_events = move || {
         // Held for as long as the thread runs.

@@ -68,6 +68,8 @@ pub struct Books<'a> {
     pub installed: &'a mut Installed,
     /// How many rule counters the kernel has.
     pub counters: u32,
+    /// Whether flows keep their first verdict when rules change.
+    pub keep_established: bool,
 }
 
 /// Decides; the books are brought to how they will be when the plan has been carried out.
@@ -106,8 +108,9 @@ fn decide_interface(
     plan: &mut PolicyPlan,
 ) -> Result<bool, String> {
     let policy = bound.policy.as_ref().map_err(ToString::to_string)?;
-    let compiled = compile(policy, &settings(bound, place.handle), books.numbers)
-        .map_err(|error| format!("{error}; {}", error.help()))?;
+    let compiled =
+        compile(policy, &settings(bound, place.handle, books.keep_established), books.numbers)
+            .map_err(|error| format!("{error}; {}", error.help()))?;
     for rule in policy.egress.iter().chain(&policy.ingress) {
         let name = DecidingRule { group: rule.group.clone(), rule: rule.rule.id.clone() };
         let number = books.numbers.rule(&name).map_err(|error| error.to_string())?;

@@ -31,6 +31,8 @@ pub struct Settings {
     pub boot_id: String,
     /// Length of the pick-up window; 0: never.
     pub pick_up_s: u64,
+    /// Whether flows keep their first verdict when rules change.
+    pub keep_established: bool,
 }
 
 /// One host's enforcement.
@@ -127,6 +129,7 @@ impl<K: Kernel> Agent<K> {
             numbers: &mut self.numbers,
             installed: &mut installed,
             counters: self.kernel.counter_count(),
+            keep_established: self.settings.keep_established,
         };
         let plan = policy::decide(desired, devices, &mut books);
         self.save_ledger()?;

@@ -81,7 +81,11 @@ fn all(devices: Vec<Device>) -> Devices {
 
 fn agent(kernel: MemoryKernel, directory: &Path) -> io::Result<Agent<MemoryKernel>> {
     let file = LedgerFile::new(directory)?;
-    Agent::new(kernel, file, Settings { boot_id: "boot".into(), pick_up_s: 60 })
+    Agent::new(
+        kernel,
+        file,
+        Settings { boot_id: "boot".into(), pick_up_s: 60, keep_established: false },
+    )
 }
 
 fn probes(seed: u64, world: &World) -> Vec<Flow> {

@@ -7,11 +7,11 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use portcullis_agent::pinned::INSTANCE_DEFAULT;
+use portcullis_agent::pinned::{INSTANCE_DEFAULT, Switches};
 use portcullis_agent::run::PICK_UP_S_DEFAULT;
 use portcullis_core::ids::{NetworkInterfaceId, RegionId};
 use portcullis_core::text::DeviceName;
@@ -54,6 +54,15 @@ pub(crate) struct Flags {
     /// [default: 60]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) pick_up_seconds: Option<u64>,
+    /// Let running flows go on with their first verdict when rules change
+    #[arg(long)]
+    pub(crate) keep_established: bool,
+    /// Take any link-local IPv6 address for an interface's own
+    #[arg(long)]
+    pub(crate) any_link_local: bool,
+    /// A DHCPv4 server that clients may ask directly; may be repeated
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) dhcp_server: Vec<String>,
 }
 
 /// A network interface and the device it is tied to.
@@ -78,8 +87,8 @@ pub(crate) struct Configuration {
     pub(crate) no_agent: bool,
     /// The name under which the agent pins its programs and maps.
     pub(crate) instance: String,
-    /// How long flows that were running before may be picked up; 0: never.
-    pub(crate) pick_up_s: u64,
+    /// What the agent does where rules leave it open.
+    pub(crate) switches: Switches,
     /// What to tie at the start.
     pub(crate) binds: Vec<Bind>,
 }
@@ -116,6 +125,10 @@ struct FileKeys {
     no_agent: Option<bool>,
     instance: Option<Spanned<String>>,
     pick_up_seconds: Option<u64>,
+    keep_established: Option<bool>,
+    any_link_local: Option<bool>,
+    #[serde(default)]
+    dhcp_server: Vec<Spanned<String>>,
     #[serde(default)]
     bind: Vec<BindKeys>,
 }
@@ -179,11 +192,24 @@ impl Configuration {
         };
         Ok(Configuration {
             instance: instance.text,
-            pick_up_s,
+            switches: Switches {
+                pick_up_s,
+                keep_established: switch(
+                    flags.keep_established,
+                    variable("PORTCULLIS_KEEP_ESTABLISHED")?,
+                    file.keys.keep_established,
+                )?,
+                any_link_local: switch(
+                    flags.any_link_local,
+                    variable("PORTCULLIS_ANY_LINK_LOCAL")?,
+                    file.keys.any_link_local,
+                )?,
+                dhcp_servers: dhcp_servers(flags, variable("PORTCULLIS_DHCP_SERVER")?, &file)?,
+            },
             listen: listen.parse("write an address and a port, for example 127.0.0.1:8080")?,
             data,
             regions: regions(flags, variable("PORTCULLIS_REGION")?, &file)?,
-            no_agent: no_agent(flags, variable("PORTCULLIS_NO_AGENT")?, &file)?,
+            no_agent: switch(flags.no_agent, variable("PORTCULLIS_NO_AGENT")?, file.keys.no_agent)?,
             binds: binds(&file)?,
         })
     }
@@ -257,16 +283,35 @@ fn regions(
     Ok(regions)
 }
 
-fn no_agent(
+/// Something that is on or off, and off unless a layer says otherwise.
+fn switch(
+    flag: bool,
+    variable: Option<Placed>,
+    in_file: Option<bool>,
+) -> Result<bool, ConfigurationError> {
+    match variable {
+        _ if flag => Ok(true),
+        Some(value) => value.parse("write `true` or `false`"),
+        None => Ok(in_file.unwrap_or(false)),
+    }
+}
+
+fn dhcp_servers(
     flags: &Flags,
     variable: Option<Placed>,
     file: &File,
-) -> Result<bool, ConfigurationError> {
-    match variable {
-        _ if flags.no_agent => Ok(true),
-        Some(value) => value.parse("write `true` or `false`"),
-        None => Ok(file.keys.no_agent.unwrap_or(false)),
-    }
+) -> Result<Vec<Ipv4Addr>, ConfigurationError> {
+    let placed: Vec<Placed> = if !flags.dhcp_server.is_empty() {
+        let place = || "--dhcp-server".to_owned();
+        let texts = flags.dhcp_server.iter();
+        texts.map(|text| Placed { text: text.clone(), place: place() }).collect()
+    } else if let Some(list) = variable {
+        let texts = list.text.split(',').map(|text| text.trim().to_owned());
+        texts.map(|text| Placed { text, place: list.place.clone() }).collect()
+    } else {
+        file.keys.dhcp_server.iter().map(|value| file.placed(value)).collect()
+    };
+    placed.iter().map(|server| server.parse("write an IPv4 address")).collect()
 }
 
 fn binds(file: &File) -> Result<Vec<Bind>, ConfigurationError> {
@@ -390,7 +435,7 @@ mod tests {
             regions: ids(&["cn-hangzhou", "cn-qingdao-env17-d01"]),
             no_agent: false,
             instance: "host".into(),
-            pick_up_s: 60,
+            switches: Switches::default(),
             binds: vec![],
         };
         assert_eq!(read("", &[], Flags::default()), Ok(expected.clone()));
@@ -402,15 +447,21 @@ mod tests {
     fn a_higher_layer_wins_value_by_value() {
         let file = "listen = '0.0.0.0:1'\ndata = '/f'\nregion = ['r-f']\nno-agent = true\n\
                     instance = 'f'\npick-up-seconds = 1\n\
+                    keep-established = true\nany-link-local = true\n\
+                    dhcp-server = ['10.0.0.1']\n\
                     [[bind]]\ninterface = 'eni-1'\ndevice = 'veth1'\n";
         let from_file = read(file, &[], Flags::default()).unwrap();
         assert_eq!(from_file.listen, "0.0.0.0:1".parse().unwrap());
         assert_eq!(from_file.data, PathBuf::from("/f"));
         assert_eq!(from_file.regions, ids(&["r-f"]));
         assert!(from_file.no_agent);
-        assert_eq!((from_file.instance.as_str(), from_file.pick_up_s), ("f", 1));
+        assert_eq!((from_file.instance.as_str(), from_file.switches.pick_up_s), ("f", 1));
         let bind = Bind { interface: "eni-1".parse().unwrap(), device: "veth1".parse().unwrap() };
         assert_eq!(from_file.binds, [bind]);
+
+        let of_file = &from_file.switches;
+        assert!(of_file.keep_established && of_file.any_link_local);
+        assert_eq!(of_file.dhcp_servers, ["10.0.0.1".parse::<Ipv4Addr>().unwrap()]);
 
         let variables = [
             ("PORTCULLIS_LISTEN", "0.0.0.0:2"),
@@ -419,13 +470,23 @@ mod tests {
             ("PORTCULLIS_NO_AGENT", "false"),
             ("PORTCULLIS_INSTANCE", "e"),
             ("PORTCULLIS_PICK_UP_SECONDS", "2"),
+            ("PORTCULLIS_KEEP_ESTABLISHED", "false"),
+            ("PORTCULLIS_ANY_LINK_LOCAL", "false"),
+            ("PORTCULLIS_DHCP_SERVER", "10.0.0.2, 10.0.0.9"),
         ];
         let from_environment = read(file, &variables, Flags::default()).unwrap();
         assert_eq!(from_environment.listen, "0.0.0.0:2".parse().unwrap());
         assert_eq!(from_environment.data, PathBuf::from("/e"));
         assert_eq!(from_environment.regions, ids(&["r-e", "r-g"]));
         assert!(!from_environment.no_agent);
-        assert_eq!((from_environment.instance.as_str(), from_environment.pick_up_s), ("e", 2));
+        assert_eq!(
+            (from_environment.instance.as_str(), from_environment.switches.pick_up_s),
+            ("e", 2)
+        );
+
+        let of_environment = &from_environment.switches;
+        assert!(!of_environment.keep_established && !of_environment.any_link_local);
+        assert_eq!(of_environment.dhcp_servers.len(), 2);
 
         let flags = Flags {
             listen: Some("[::1]:3".into()),
@@ -434,14 +495,17 @@ mod tests {
             no_agent: true,
             instance: Some("a".into()),
             pick_up_seconds: Some(0),
+            dhcp_server: vec!["10.0.0.3".into()],
             config: None,
+            ..Flags::default()
         };
         let from_flags = read(file, &variables, flags).unwrap();
         assert_eq!(from_flags.listen, "[::1]:3".parse().unwrap());
         assert_eq!(from_flags.data, PathBuf::from("/a"));
         assert_eq!(from_flags.regions, ids(&["r-a"]));
         assert!(from_flags.no_agent);
-        assert_eq!((from_flags.instance.as_str(), from_flags.pick_up_s), ("a", 0));
+        assert_eq!((from_flags.instance.as_str(), from_flags.switches.pick_up_s), ("a", 0));
+        assert_eq!(from_flags.switches.dhcp_servers, ["10.0.0.3".parse::<Ipv4Addr>().unwrap()]);
         assert_eq!(from_flags.binds, from_environment.binds);
     }
 

@@ -60,7 +60,7 @@ pub(crate) fn prepare(configuration: &Configuration) -> Result<(HostLink, Seam),
         directory: configuration.data.join(AGENT_DIRECTORY),
         instance: configuration.instance.clone(),
         sizes: Sizes::default(),
-        pick_up_s: configuration.pick_up_s,
+        switches: configuration.switches.clone(),
     };
     Ok((link, Seam { view, end, settings }))
 }
