@@ -256,8 +256,9 @@ mod tests {
             text(&response),
             r#"{"RequestId":"ID","HostId":"","Code":"InvalidParameter.Conflict","Message":"two","#
                 .to_owned()
-                + r#""Recommend":"See `RegionId`. send one","errorSample":{"resultCode":-1,"resultMsg":"#
-                + r#""InvalidParameter.Conflict: two","result":null},"resultCode":-1,"resultMsg":"#
+                + r#""Recommend":"See `RegionId`. send one","errorSample":{"resultCode":-1,"#
+                + r#""resultMsg":"InvalidParameter.Conflict: two","result":null},"#
+                + r#""resultCode":-1,"resultMsg":"#
                 + r#""InvalidParameter.Conflict: two","result":null,"RequestID":"ID"}"#
         );
     }
