@@ -9,6 +9,8 @@
 //! whole document runs in network and mount namespaces of its own, with nothing but the loopback
 //! device.
 
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -224,9 +226,10 @@ impl Shell {
 
 impl Drop for Shell {
     fn drop(&mut self) {
-        // The group is ours alone: the shell was made its leader.
-        let group = format!("-{}", self.child.id());
-        let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
+        // The group is ours alone: the shell was made its leader. Without a number there is none.
+        if let Ok(leader) = i32::try_from(self.child.id()) {
+            let _ = killpg(Pid::from_raw(leader), Signal::SIGKILL);
+        }
         let _ = self.child.wait();
     }
 }
