@@ -3,7 +3,7 @@
 //! It refuses to touch a disk; its commits are durable only as long as the process lives.
 
 use std::io::Read;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::contract::{Entry, Revision, Store, Transaction};
 use crate::error::{CommitError, StoreError};
@@ -15,10 +15,9 @@ use crate::plan::plan;
 /// A [`Store`] in memory.
 pub struct Memory {
     limits: Limits,
+    /// Held from decision to publication, so that watchers see commits in order.
     state: RwLock<State>,
     feed: Arc<Feed>,
-    /// Held from decision to publication, so that watchers see commits in order.
-    committing: Mutex<()>,
 }
 
 struct State {
@@ -47,7 +46,7 @@ impl Memory {
         let (revisions_max, bytes_max) = (limits.history_revisions_max, limits.watch_bytes_max);
         let feed = Feed::new((head, head), revisions_max, bytes_max, None);
         let state = RwLock::new(State { head, entries });
-        Memory { limits, state, feed, committing: Mutex::new(()) }
+        Memory { limits, state, feed }
     }
 }
 
@@ -61,7 +60,6 @@ impl Store for Memory {
     }
 
     fn commit_batch(&self, transactions: Vec<Transaction>) -> Vec<Result<Revision, CommitError>> {
-        let _committing = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         let count = transactions.len();
         let entries = &state.entries;
@@ -77,7 +75,7 @@ impl Store for Memory {
             };
         }
         state.head = plan.head(state.head);
-        drop(state);
+        // Still under the lock, so that the revision of a load is one that can be watched from.
         self.feed.publish(&plan.commits);
         plan.answers
     }
