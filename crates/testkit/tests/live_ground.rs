@@ -92,9 +92,11 @@ fn steady_traffic_tells_what_it_lost() {
     let to = (&topology.outside, SocketAddr::new(OUTSIDE.into(), 5000));
     let pulse = Pulse::start(from, to, Duration::from_millis(1)).unwrap();
     pulse.await_received(20, PATIENCE).unwrap();
-    topology.host.ip(&format!("link set {} down", a.host_device)).unwrap();
-    pulse.await_sent(20, PATIENCE).unwrap();
-    topology.host.ip(&format!("link set {} up", a.host_device)).unwrap();
+    // A route to nowhere loses at once and silently; a link that goes down may keep packets until
+    // the neighbour answers again.
+    topology.host.ip(&format!("route add blackhole {OUTSIDE}/32")).unwrap();
+    pulse.await_sent(30, PATIENCE).unwrap();
+    topology.host.ip(&format!("route del blackhole {OUTSIDE}/32")).unwrap();
     pulse.await_received(20, PATIENCE).unwrap();
     let beats = pulse.stop().unwrap();
     let lost = beats.iter().filter(|beat| beat.received.is_none()).count();
