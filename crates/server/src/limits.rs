@@ -47,6 +47,11 @@ impl Limits {
     pub const BODY_BYTES_MAX: usize = portcullis_wire::ecs::limits::BODY_BYTES_MAX;
     /// The usual keep-alive of clients.
     pub const HEAD_TIME_MAX_MS: u64 = 60_000;
+    /// Bytes of a body that is too large which are taken and forgotten, so that its sender hears
+    /// the answer.
+    pub const DISCARD_BYTES_MAX: usize = 4 * Self::BODY_BYTES_MAX;
+    /// How long that may take.
+    pub const DISCARD_TIME_MAX: std::time::Duration = std::time::Duration::from_millis(500);
     /// The largest body over a slow line.
     pub const BODY_TIME_MAX_MS: u64 = 30_000;
     /// As for bodies.

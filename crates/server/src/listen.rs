@@ -189,10 +189,24 @@ fn without_body(head: &Parts) -> HttpRequest {
     plain
 }
 
+/// Takes what arrives of a body and forgets it, up to a bound.
+async fn discard(body: &mut Incoming) {
+    let mut seen = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        seen += frame.data_ref().map_or(0, Bytes::len);
+        if seen > Limits::DISCARD_BYTES_MAX {
+            return;
+        }
+    }
+}
+
 /// The whole body of a request.
-async fn read(limits: &Limits, body: Incoming) -> Result<Bytes, Refusal> {
+async fn read(limits: &Limits, mut body: Incoming) -> Result<Bytes, Refusal> {
     let maximum = limits.body_bytes_max;
     if body.size_hint().lower() > maximum as u64 {
+        // Whoever is still sending would see a broken connection in place of the answer.
+        let discarded = tokio::time::timeout(Limits::DISCARD_TIME_MAX, discard(&mut body));
+        let _ = discarded.await;
         return Err(refusal::body_too_large(maximum));
     }
     let patience = Duration::from_millis(limits.body_time_max_ms);
