@@ -2,33 +2,34 @@
 //!
 //! Values here are typed and say nothing false alone; whether they fit the state is decided by
 //! [`crate::state`]. Texts, spellings and defaults of spelling are the wire's business.
+mod account;
+mod group;
+mod interface;
+mod network;
 mod outcome;
 mod paging;
 mod rule;
 
-use alloc::vec::Vec;
-use core::net::{Ipv4Addr, Ipv6Addr};
-
-pub use outcome::{
-    InterfaceStatus, NetworkInterfaceRow, Outcome, RuleRow, SecurityGroupAttribute,
-    SecurityGroupRow, VSwitchRow, VpcRow, Written,
+pub use account::CreateRootAccount;
+pub use group::{
+    CreateSecurityGroup, DescribeSecurityGroupAttribute, DescribeSecurityGroups,
+    SecurityGroupAttribute, SecurityGroupRow,
 };
+pub use interface::{
+    CreateNetworkInterface, DescribeNetworkInterfaces, InterfaceStatus,
+    ModifyNetworkInterfaceAttribute, NetworkInterfaceRow,
+};
+pub use network::{
+    CreateVSwitch, CreateVpc, DescribeVSwitches, DescribeVpcs, VSwitchRow, VpcIpv6, VpcRow,
+};
+pub use outcome::{Outcome, Written};
 pub use paging::{Page, Paging};
-pub use rule::{RuleFields, RuleSpec};
+pub use rule::{Authorize, Revoke, RevokedRules, RuleFields, RuleRow, RuleSpec};
 
-use crate::ids::{
-    AccessKeyId, AccountId, NetworkInterfaceId, RegionId, ResourceGroupId, SecurityGroupId,
-    SecurityGroupRuleId, VSwitchId, VpcId, ZoneId,
-};
-use crate::net::{Cidr, Mac};
-use crate::records::{AccessKeySecret, ConnectionTracking};
-use crate::rule::Direction;
+use crate::ids::{AccountId, NetworkInterfaceId, RegionId, SecurityGroupId, VSwitchId, VpcId};
 use crate::settings::Settings;
-use crate::text::{
-    AccountName, ClientToken, Description, DeviceName, Label, Name, NetworkDescription, TagFilter,
-    Tags,
-};
-use crate::world::{GroupType, InnerAccess};
+use crate::text::{ClientToken, DeviceName};
+use crate::world::InnerAccess;
 
 /// Random bytes, an argument like every other.
 pub trait Dice {
@@ -167,243 +168,6 @@ impl Command {
     }
 }
 
-/// The IPv6 block that a new VPC asks for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum VpcIpv6 {
-    /// None.
-    #[default]
-    Disabled,
-    /// `EnableIpv6`: any free one.
-    Assigned,
-    /// `EnableIpv6` and `Ipv6CidrBlock`: this one.
-    Given(Cidr),
-}
-
-/// CreateVpc.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct CreateVpc {
-    /// `CidrBlock`; `None`: 172.16.0.0/12.
-    pub cidr: Option<Cidr>,
-    /// `EnableIpv6`, `Ipv6CidrBlock`.
-    pub ipv6: VpcIpv6,
-    /// `VpcName`.
-    pub name: Option<Label>,
-    /// `Description`.
-    pub description: Option<NetworkDescription>,
-    /// `UserCidr`, a list in one text.
-    pub user_cidrs: Vec<Cidr>,
-    /// `ResourceGroupId`.
-    pub resource_group: Option<ResourceGroupId>,
-    /// `Tag.N`.
-    pub tags: Tags,
-}
-
-/// DescribeVpcs. Filters are joined by "and"; an empty list or `None` filters nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DescribeVpcs {
-    /// `VpcId`, a comma-separated list.
-    pub vpcs: Vec<VpcId>,
-    /// `VpcName`.
-    pub name: Option<Label>,
-    /// `IsDefault`; no VPC here is.
-    pub is_default: Option<bool>,
-    /// `ResourceGroupId`.
-    pub resource_group: Option<ResourceGroupId>,
-    /// `Tag.N`.
-    pub tags: Vec<TagFilter>,
-    /// Which part of the rows.
-    pub paging: Paging,
-}
-
-/// CreateVSwitch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CreateVSwitch {
-    /// `VpcId`.
-    pub vpc: VpcId,
-    /// `ZoneId`.
-    pub zone: ZoneId,
-    /// `CidrBlock`.
-    pub cidr: Cidr,
-    /// `Ipv6CidrBlock`: which /64 of the VPC's IPv6 block.
-    pub ipv6_index: Option<u8>,
-    /// `VSwitchName`.
-    pub name: Option<Label>,
-    /// `Description`.
-    pub description: Option<NetworkDescription>,
-    /// `Tag.N`.
-    pub tags: Tags,
-}
-
-/// DescribeVSwitches. Filters are joined by "and".
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DescribeVSwitches {
-    /// `VpcId`.
-    pub vpc: Option<VpcId>,
-    /// `VSwitchId`, a comma-separated list.
-    pub vswitches: Vec<VSwitchId>,
-    /// `ZoneId`.
-    pub zone: Option<ZoneId>,
-    /// `VSwitchName`.
-    pub name: Option<Label>,
-    /// `IsDefault`; no vSwitch here is.
-    pub is_default: Option<bool>,
-    /// `Tag.N`.
-    pub tags: Vec<TagFilter>,
-    /// Which part of the rows.
-    pub paging: Paging,
-}
-
-/// CreateSecurityGroup.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CreateSecurityGroup {
-    /// `VpcId`; `None` makes a classic group.
-    pub vpc: Option<VpcId>,
-    /// `SecurityGroupType`.
-    pub group_type: GroupType,
-    /// `SecurityGroupName`.
-    pub name: Option<Name>,
-    /// `Description`.
-    pub description: Option<Description>,
-    /// `ResourceGroupId`.
-    pub resource_group: Option<ResourceGroupId>,
-    /// `Tag.N`.
-    pub tags: Tags,
-}
-
-/// DescribeSecurityGroups. Filters are joined by "and".
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DescribeSecurityGroups {
-    /// `SecurityGroupId` and `SecurityGroupIds`; `None` filters nothing, an empty list everything.
-    pub groups: Option<Vec<SecurityGroupId>>,
-    /// `VpcId`.
-    pub vpc: Option<VpcId>,
-    /// `SecurityGroupName`, exactly.
-    pub name: Option<Name>,
-    /// `SecurityGroupType`.
-    pub group_type: Option<GroupType>,
-    /// `NetworkType`: `Some(true)` is `vpc`, `Some(false)` is `classic`.
-    pub in_vpc: Option<bool>,
-    /// `ResourceGroupId`.
-    pub resource_group: Option<ResourceGroupId>,
-    /// `Tag.N`.
-    pub tags: Vec<TagFilter>,
-    /// Which part of the rows.
-    pub paging: Paging,
-}
-
-/// DescribeSecurityGroupAttribute.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DescribeSecurityGroupAttribute {
-    /// `SecurityGroupId`.
-    pub group: SecurityGroupId,
-    /// `Direction`; `None`: both.
-    pub direction: Option<Direction>,
-    /// `NicType`, where it is one of the API's; anything else is `None`. VPC groups do not look at
-    /// it.
-    pub nic_type: Option<crate::records::NicType>,
-    /// Which part of the rules; [`Paging::All`] unless `NextToken` or `MaxResults` was sent.
-    pub paging: Paging,
-}
-
-/// AuthorizeSecurityGroup and AuthorizeSecurityGroupEgress.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Authorize {
-    /// `SecurityGroupId`.
-    pub group: SecurityGroupId,
-    /// Which of the two actions; the direction of every rule.
-    pub direction: Direction,
-    /// The rules to add: the flat fields are a list of one.
-    pub rules: Vec<RuleSpec>,
-}
-
-/// RevokeSecurityGroup and RevokeSecurityGroupEgress.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Revoke {
-    /// `SecurityGroupId`.
-    pub group: SecurityGroupId,
-    /// Which of the two actions.
-    pub direction: Direction,
-    /// Which rules.
-    pub rules: RevokedRules,
-}
-
-/// How a request names the rules that it revokes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RevokedRules {
-    /// Rules of this content; one that is not there is no error.
-    Content(Vec<RuleSpec>),
-    /// `SecurityGroupRuleId.N`; each must be there.
-    Ids(Vec<SecurityGroupRuleId>),
-}
-
-/// CreateNetworkInterface.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CreateNetworkInterface {
-    /// `VSwitchId`.
-    pub vswitch: VSwitchId,
-    /// `SecurityGroupId` or `SecurityGroupIds.N`.
-    pub groups: Vec<SecurityGroupId>,
-    /// `PrimaryIpAddress`; `None`: the lowest free one.
-    pub primary: Option<Ipv4Addr>,
-    /// `PrivateIpAddress.N`. One that equals the primary address is not another address.
-    pub secondary: Vec<Ipv4Addr>,
-    /// `SecondaryPrivateIpAddressCount`: how many more, chosen here.
-    pub secondary_count: u8,
-    /// `Ipv6Address.N`.
-    pub ipv6: Vec<Ipv6Addr>,
-    /// `Ipv6AddressCount`: how many more, chosen here.
-    pub ipv6_count: u8,
-    /// `MacAddress`; `None`: chosen here.
-    pub mac: Option<Mac>,
-    /// `NetworkInterfaceName`.
-    pub name: Option<Name>,
-    /// `Description`.
-    pub description: Option<Description>,
-    /// `SourceDestCheck`.
-    pub source_dest_check: Option<bool>,
-    /// `DeleteOnRelease`; `None`: true.
-    pub delete_on_release: Option<bool>,
-    /// `ConnectionTrackingConfiguration`, what it leaves out filled with the defaults.
-    pub connection_tracking: Option<ConnectionTracking>,
-    /// `ResourceGroupId`.
-    pub resource_group: Option<ResourceGroupId>,
-    /// `Tag.N`.
-    pub tags: Tags,
-}
-
-/// DescribeNetworkInterfaces. Filters are joined by "and", the values of one filter by "or".
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DescribeNetworkInterfaces {
-    /// `NetworkInterfaceId.N`.
-    pub interfaces: Vec<NetworkInterfaceId>,
-    /// `SecurityGroupId`.
-    pub group: Option<SecurityGroupId>,
-    /// `VSwitchId`.
-    pub vswitch: Option<VSwitchId>,
-    /// `VpcId`.
-    pub vpc: Option<VpcId>,
-    /// `PrimaryIpAddress`.
-    pub primary: Option<Ipv4Addr>,
-    /// `PrivateIpAddress.N`: any IPv4 address of the interface.
-    pub private_addresses: Vec<Ipv4Addr>,
-    /// `Ipv6Address.N`.
-    pub ipv6_addresses: Vec<Ipv6Addr>,
-    /// `NetworkInterfaceName`.
-    pub name: Option<Name>,
-    /// `Status`; `Some(None)` is a status that no interface here is in.
-    pub status: Option<Option<InterfaceStatus>>,
-    /// `Type`: whether `Secondary`, the only one here, was asked for.
-    pub secondary_type: Option<bool>,
-    /// `InstanceId`; nothing here is attached to an instance.
-    pub of_instance: bool,
-    /// `ResourceGroupId`.
-    pub resource_group: Option<ResourceGroupId>,
-    /// `Tag.N`.
-    pub tags: Vec<TagFilter>,
-    /// Which part of the rows.
-    pub paging: Paging,
-}
-
 /// What becomes of a text that a Modify action may set or clear.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Edit<T> {
@@ -414,38 +178,4 @@ pub enum Edit<T> {
     Clear,
     /// Present: it is now this.
     Set(T),
-}
-
-/// ModifyNetworkInterfaceAttribute; `None` and [`Edit::Keep`] change nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ModifyNetworkInterfaceAttribute {
-    /// `NetworkInterfaceId`.
-    pub interface: NetworkInterfaceId,
-    /// `SecurityGroupId.N`: all its groups from now on.
-    pub groups: Option<Vec<SecurityGroupId>>,
-    /// `NetworkInterfaceName`.
-    pub name: Option<Name>,
-    /// `Description`.
-    pub description: Edit<Description>,
-    /// `SourceDestCheck`.
-    pub source_dest_check: Option<bool>,
-    /// `DeleteOnRelease`.
-    pub delete_on_release: Option<bool>,
-    /// `ConnectionTrackingConfiguration.TcpEstablishedTimeout`.
-    pub tcp_established_s: Option<u16>,
-    /// `ConnectionTrackingConfiguration.TcpClosedAndTimeWaitTimeout`.
-    pub tcp_closed_s: Option<u16>,
-    /// `ConnectionTrackingConfiguration.UdpTimeout`.
-    pub udp_s: Option<u16>,
-}
-
-/// The first account and its access key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CreateRootAccount {
-    /// The account's name.
-    pub name: AccountName,
-    /// The key's id.
-    pub access_key: AccessKeyId,
-    /// What it signs with.
-    pub secret: AccessKeySecret,
 }

@@ -32,4 +32,6 @@ pub struct Page<T> {
     pub total: usize,
     /// `NextToken`; `None` on the last part, and when paging by number.
     pub next: Option<String>,
+    /// How they were asked for, which answers repeat.
+    pub paging: Paging,
 }

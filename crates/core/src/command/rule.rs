@@ -1,16 +1,19 @@
-//! A rule as a request describes it: the fields each on their own, and what they say together.
+//! A rule as a request describes it: the fields each on their own, and what they say together; and
+//! what is asked of rules.
 //!
 //! [`RuleSpec::new`] is the one place that knows which fields may stand together and which goes
 //! ahead of which. What depends on the group (its network, its type) or on the peer's existence is
 //! left to the state.
 use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use crate::error::ApiError;
-use crate::ids::{AccountId, PortRangeListId, PrefixListId, SecurityGroupId};
+use crate::ids::{AccountId, PortRangeListId, PrefixListId, SecurityGroupId, SecurityGroupRuleId};
 use crate::net::{Cidr, Family, Ports, Protocol};
-use crate::records::NicType;
+use crate::records::{NicType, RuleRecord};
 use crate::rule::{Direction, Peer, Policy, PortMatch, Priority};
-use crate::text::RuleDescription;
+use crate::text::{Name, RuleDescription};
 
 /// The fields of one rule, each parsed alone; absent ones are `None`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -287,4 +290,44 @@ fn same_sides(peer: Option<Cidr>, local: Option<Cidr>) -> Result<(), ApiError> {
         .at("SourceCidrIp")),
         _ => Ok(()),
     }
+}
+
+/// AuthorizeSecurityGroup and AuthorizeSecurityGroupEgress.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authorize {
+    /// `SecurityGroupId`.
+    pub group: SecurityGroupId,
+    /// Which of the two actions; the direction of every rule.
+    pub direction: Direction,
+    /// The rules to add: the flat fields are a list of one.
+    pub rules: Vec<RuleSpec>,
+}
+
+/// RevokeSecurityGroup and RevokeSecurityGroupEgress.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revoke {
+    /// `SecurityGroupId`.
+    pub group: SecurityGroupId,
+    /// Which of the two actions.
+    pub direction: Direction,
+    /// Which rules.
+    pub rules: RevokedRules,
+}
+
+/// How a request names the rules that it revokes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RevokedRules {
+    /// Rules of this content; one that is not there is no error.
+    Content(Vec<RuleSpec>),
+    /// `SecurityGroupRuleId.N`; each must be there.
+    Ids(Vec<SecurityGroupRuleId>),
+}
+
+/// One rule, with what its peer is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleRow {
+    /// The rule.
+    pub record: Arc<RuleRecord>,
+    /// `SourceGroupName` or `DestGroupName`: of a peer group that the caller may see.
+    pub peer_group_name: Option<Name>,
 }

@@ -75,13 +75,14 @@ pub(super) fn part<K: Ord + fmt::Display + FromStr>(
     keys.sort_unstable();
     keys.dedup();
     let total = keys.len();
-    match paging {
-        Paging::All => Ok(Page { rows: keys, total, next: None }),
+    let paging = paging.clone();
+    match &paging {
+        Paging::All => Ok(Page { rows: keys, total, next: None, paging }),
         Paging::Number { page, size } => {
             let skipped = u64::from(page.saturating_sub(1)) * u64::from(*size);
             let skipped = usize::try_from(skipped).unwrap_or(usize::MAX);
             let rows = keys.into_iter().skip(skipped).take(*size as usize).collect();
-            Ok(Page { rows, total, next: None })
+            Ok(Page { rows, total, next: None, paging })
         }
         Paging::Token { after, max_results } => {
             let start = match after {
@@ -95,7 +96,7 @@ pub(super) fn part<K: Ord + fmt::Display + FromStr>(
             let more = total.saturating_sub(start) > size;
             let rows: Vec<K> = keys.into_iter().skip(start).take(size).collect();
             let next: Option<String> = rows.last().filter(|_| more).map(|last| last.to_string());
-            Ok(Page { rows, total, next })
+            Ok(Page { rows, total, next, paging })
         }
     }
 }
@@ -121,6 +122,6 @@ impl<K> Page<K> {
     /// The same part with rows for keys.
     pub(super) fn rows<T>(self, row: impl Fn(K) -> Option<T>) -> Page<T> {
         let rows = self.rows.into_iter().filter_map(row).collect();
-        Page { rows, total: self.total, next: self.next }
+        Page { rows, total: self.total, next: self.next, paging: self.paging }
     }
 }

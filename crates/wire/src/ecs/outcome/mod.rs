@@ -1,0 +1,96 @@
+//! The fields of each action's answer: what the records hold, in the names, types and casing that
+//! clients of the public API compare exactly.
+//!
+//! One module per noun; here is what they share, and which of them an outcome is for.
+use portcullis_core::command::{Outcome, Page, Paging, Written};
+use portcullis_core::ids::RegionId;
+use portcullis_core::text::Tags;
+
+use super::answer::Fields;
+use super::decode::Decoded;
+use super::render::Presentation;
+use super::time;
+
+mod group;
+mod interface;
+mod network;
+mod rule;
+
+/// `fields`, and those of the outcome.
+pub(super) fn fields(
+    fields: Fields,
+    presentation: &Presentation,
+    decoded: &Decoded,
+    outcome: &Outcome,
+) -> Fields {
+    match outcome {
+        Outcome::Written(written) => self::written(fields, written),
+        Outcome::Regions(regions) => {
+            let rows = regions.iter().map(|region| network::region(presentation, region));
+            fields.list("Regions", "Region", rows)
+        }
+        Outcome::Vpcs(page) => {
+            let rows = page.rows.iter().map(network::vpc);
+            self::page(fields, page).list("Vpcs", "Vpc", rows)
+        }
+        Outcome::VSwitches(page) => {
+            let rows = page.rows.iter().map(network::vswitch);
+            self::page(fields, page).list("VSwitches", "VSwitch", rows)
+        }
+        Outcome::SecurityGroups(page) => {
+            let rows = page.rows.iter().map(group::group);
+            let fields = region_of(fields, decoded);
+            self::page(fields, page).list("SecurityGroups", "SecurityGroup", rows)
+        }
+        Outcome::SecurityGroupAttribute(attribute) => group::group_attribute(fields, attribute),
+        Outcome::NetworkInterfaces(page) => {
+            let rows = page.rows.iter().map(interface::interface);
+            let name = "NetworkInterfaceSets";
+            self::page(fields, page).list(name, "NetworkInterfaceSet", rows)
+        }
+        Outcome::Bindings(bindings) => {
+            fields.list("Bindings", "Binding", bindings.iter().map(interface::binding))
+        }
+    }
+}
+
+/// By number the total is told, by token the next token, which is empty on the last part.
+fn page<T>(fields: Fields, page: &Page<T>) -> Fields {
+    match &page.paging {
+        Paging::All => fields,
+        Paging::Number { page: number, size } => fields
+            .number("TotalCount", page.total)
+            .number("PageNumber", *number)
+            .number("PageSize", *size),
+        Paging::Token { .. } => fields.text_or_empty("NextToken", page.next.as_ref()),
+    }
+}
+
+fn region_of(fields: Fields, decoded: &Decoded) -> Fields {
+    fields.text_or_empty("RegionId", decoded.region.as_ref().map(RegionId::as_str))
+}
+
+fn written(fields: Fields, written: &Written) -> Fields {
+    match written {
+        Written::Done => fields,
+        Written::Vpc { vpc, router, route_table, resource_group } => fields
+            .text("VpcId", vpc)
+            .text("VRouterId", router)
+            .text("RouteTableId", route_table)
+            .text_or_empty("ResourceGroupId", resource_group.as_ref()),
+        Written::VSwitch { vswitch } => fields.text("VSwitchId", vswitch),
+        Written::SecurityGroup { group } => fields.text("SecurityGroupId", group),
+        Written::NetworkInterface(record) => {
+            interface::interface_fields(fields, record).text("Status", "Available")
+        }
+        Written::Account { account } => fields.text("AccountId", account),
+    }
+}
+
+/// Tags of groups and interfaces.
+fn ecs_tags(fields: Fields, tags: &Tags) -> Fields {
+    let tags = tags.iter().map(|tag| {
+        Fields::new().text("TagKey", tag.key.as_str()).text("TagValue", tag.value.as_str()).into()
+    });
+    fields.list("Tags", "Tag", tags)
+}
