@@ -45,7 +45,8 @@ pub fn carry_out_attach(
     Ok(refused)
 }
 
-/// Puts policies and members in force. On return no packet is judged by what was replaced.
+/// Puts policies and members in place. What was replaced may still judge a packet until the
+/// kernel's barrier.
 pub fn carry_out_policy(
     plan: &PolicyPlan,
     pick_up_ns: u64,
@@ -60,8 +61,7 @@ pub fn carry_out_policy(
     for (slot, word) in &plan.flips {
         kernel.set_slot(*slot, *word)?;
     }
-    change_members(&plan.members, kernel)?;
-    kernel.barrier()
+    change_members(&plan.members, kernel)
 }
 
 /// Reads back what a plan wrote: the slots that do not lead where they should, with the reason, or
@@ -103,7 +103,7 @@ fn write_all(writes: &[Write], kernel: &mut impl Kernel) -> io::Result<()> {
 
 /// Lengths are told before members that need them, and forgotten after the last that did.
 fn change_members(step: &MemberStep, kernel: &mut impl Kernel) -> io::Result<()> {
-    if step.puts.is_empty() && step.removes.is_empty() {
+    if step.is_empty() {
         return Ok(());
     }
     let keys = step.puts.iter().map(|(key, _)| key).chain(&step.removes);

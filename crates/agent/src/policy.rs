@@ -39,6 +39,13 @@ pub struct MemberStep {
     pub lengths: Lengths,
 }
 
+impl MemberStep {
+    /// Whether everyone is there as they should be.
+    pub fn is_empty(&self) -> bool {
+        self.puts.is_empty() && self.removes.is_empty()
+    }
+}
+
 /// What to change, in the order of the fields.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PolicyPlan {
@@ -56,6 +63,13 @@ pub struct PolicyPlan {
     pub failed: BTreeMap<NetworkInterfaceId, String>,
     /// Nothing is changed, and the books tell of changes all the same: they are to be read anew.
     pub is_void: bool,
+}
+
+impl PolicyPlan {
+    /// Whether any packet will be judged by something else than before.
+    pub fn changes_verdicts(&self) -> bool {
+        !(self.flips.is_empty() && self.members_meanwhile.is_empty() && self.members.is_empty())
+    }
 }
 
 /// What is known and remembered, to be changed by a decision.

@@ -131,6 +131,11 @@ impl Pool {
         }
     }
 
+    /// Whether there is space that packets may still be judged by.
+    pub fn has_retired(&self) -> bool {
+        !self.retired.is_empty()
+    }
+
     /// Nobody reads retired space any more: it may be used again.
     pub fn settle(&mut self) {
         for (start, length) in std::mem::take(&mut self.retired) {

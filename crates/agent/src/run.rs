@@ -45,6 +45,8 @@ pub struct Agent<K> {
     numbers: Numbers,
     /// `None` after a failure: to be read again.
     installed: Option<Installed>,
+    /// The devices as the last pass found them, if it left nothing to try again.
+    settled: Option<Devices>,
 }
 
 impl<K: Kernel> Agent<K> {
@@ -60,13 +62,23 @@ impl<K: Kernel> Agent<K> {
             }
         };
         let saved = ledger.clone();
-        Ok(Self { kernel, settings, file, saved, ledger, numbers, installed: None })
+        Ok(Self { kernel, settings, file, saved, ledger, numbers, installed: None, settled: None })
+    }
+
+    /// Whether a pass for what was desired last would find everything as the last one left it.
+    pub fn is_settled(&self, devices: &Devices) -> bool {
+        let agrees = |installed: &Installed| installed.agrees_with(&self.kernel).unwrap_or(false);
+        self.settled.as_ref() == Some(devices) && self.installed.as_ref().is_some_and(agrees)
     }
 
     /// Brings the kernel to `desired`, as far as it can be, and says how far that is.
     pub fn pass(&mut self, desired: &Desired, devices: &Devices) -> Report {
+        self.settled = None;
         match self.try_pass(desired, devices) {
-            Ok(report) => report,
+            Ok(report) => {
+                self.settled = report.failed.is_empty().then(|| devices.clone());
+                report
+            }
             Err(error) => {
                 tracing::error!(%error, "a pass failed; it is made again");
                 self.installed = None;
@@ -138,6 +150,9 @@ impl<K: Kernel> Agent<K> {
             self.settings.pick_up_s.saturating_mul(NS_PER_S),
             &mut self.kernel,
         )?;
+        if plan.changes_verdicts() || installed.pool.has_retired() {
+            self.kernel.barrier()?;
+        }
         let wrong = read_back(&plan, &installed, &self.kernel)?;
         installed.pool.settle();
 

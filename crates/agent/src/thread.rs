@@ -124,14 +124,14 @@ impl<K: Kernel, R: FnMut(Report), T: FnMut()> Loop<K, R, T> {
                     Err(RecvTimeoutError::Disconnected) => return,
                 };
             let is_tick = Instant::now() >= next_tick;
-            let mut pass_needed = is_tick;
+            let (mut is_news, mut look_needed) = (false, is_tick);
             for ask in first.into_iter().chain(inbox.try_iter()) {
                 match ask {
                     Ask::Desired(desired) => {
                         self.desired = Some(desired);
-                        pass_needed = true;
+                        is_news = true;
                     }
-                    Ask::Look => pass_needed = true,
+                    Ask::Look => look_needed = true,
                     Ask::Stop => return,
                     question => self.answer(question),
                 }
@@ -143,16 +143,18 @@ impl<K: Kernel, R: FnMut(Report), T: FnMut()> Loop<K, R, T> {
                     tracing::warn!(%error, "flows were not looked after");
                 }
             }
-            if pass_needed {
-                self.pass();
+            if is_news || look_needed {
+                self.pass(is_news);
             }
         }
     }
 
-    /// Until it has been told what to enforce, an agent leaves everything as it is.
-    fn pass(&mut self) {
+    /// Until it has been told what to enforce, an agent leaves everything as it is. Without news,
+    /// a pass is made only where the host is not as the last one left it.
+    fn pass(&mut self, is_news: bool) {
         let Some(desired) = &self.desired else { return };
         let report = match Devices::list() {
+            Ok(devices) if !is_news && self.agent.is_settled(&devices) => return,
             Ok(devices) => self.agent.pass(desired, &devices),
             Err(error) => {
                 tracing::error!(%error, "the host's devices cannot be listed");

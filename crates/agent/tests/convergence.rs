@@ -194,6 +194,39 @@ fn the_same_again_writes_nothing() {
 }
 
 #[test]
+fn a_settled_host_is_left_alone_until_something_differs() {
+    let world = random_world(7, WorldSize::SMALL);
+    let there = devices(&world);
+    let directory = tempfile::tempdir().unwrap();
+    let memory = Shared::default();
+    let mut agent = agent(MemoryKernel::new(&memory), directory.path()).unwrap();
+    assert!(!agent.is_settled(&all(there.clone())), "nothing was done yet");
+    agent.pass(&desired(&world, 1), &all(there.clone()));
+    assert!(agent.is_settled(&all(there.clone())));
+    // News that change nothing wait for nobody, and news that do wait for packets under way.
+    let barriers = memory.borrow().barriers;
+    agent.pass(&desired(&world, 2), &all(there.clone()));
+    assert_eq!(memory.borrow().barriers, barriers);
+    agent.pass(&desired(&with_other_rules(&world, 1), 3), &all(there.clone()));
+    assert_eq!(memory.borrow().barriers, barriers + 1);
+
+    assert!(!agent.is_settled(&all(there[1..].to_vec())), "a device is gone");
+    let (slot, word) = memory.borrow().slots.iter().map(|(s, w)| (*s, *w)).next().unwrap();
+    memory.borrow_mut().slots.insert(slot, 0);
+    assert!(!agent.is_settled(&all(there.clone())), "a slot was emptied");
+    memory.borrow_mut().slots.insert(slot, word);
+    memory.borrow_mut().attached.remove(&there[0].index);
+    assert!(!agent.is_settled(&all(there.clone())), "a program was taken off");
+    agent.pass(&desired(&with_other_rules(&world, 1), 3), &all(there.clone()));
+    assert!(agent.is_settled(&all(there.clone())));
+
+    memory.borrow_mut().refuses = Some(there[0].index);
+    memory.borrow_mut().attached.remove(&there[0].index);
+    agent.pass(&desired(&world, 4), &all(there.clone()));
+    assert!(!agent.is_settled(&all(there.clone())), "what failed is tried again");
+}
+
+#[test]
 fn without_its_ledger_an_agent_begins_closed_and_arrives() {
     let world = random_world(8, WorldSize::SMALL);
     let flows = probes(8, &world);

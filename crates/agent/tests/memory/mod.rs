@@ -29,6 +29,7 @@ pub(crate) struct Memory {
     pub(crate) lengths: BTreeMap<Family, Vec<u8>>,
     pub(crate) attached: BTreeMap<u32, u32>,
     pub(crate) membership: u64,
+    pub(crate) barriers: usize,
     /// A device that the kernel refuses to attach to.
     pub(crate) refuses: Option<u32>,
     /// Writes of the present agent.
@@ -174,6 +175,7 @@ impl Kernel for MemoryKernel {
     }
 
     fn barrier(&self) -> io::Result<()> {
+        self.memory.borrow_mut().barriers += 1;
         Ok(())
     }
 }
