@@ -9,10 +9,10 @@ use std::thread::JoinHandle;
 use portcullis_agent::pinned::{self, HostSettings};
 use portcullis_agent::sys::{self, Sizes};
 use portcullis_agent::thread::AgentHandle;
-use portcullis_agent::view::BindingState;
+use portcullis_agent::view::{BindingState, InterfaceCount};
 use portcullis_core::host::Report;
 use portcullis_core::rule::Policy;
-use portcullis_server::control::message::{BindingRow, DropRow, HitRow, PassRow};
+use portcullis_server::control::message::{BindingRow, HitRow, ReasonRow};
 use portcullis_server::host::{AgentEnd, HostLink, HostView, link};
 use tokio::sync::watch;
 
@@ -145,26 +145,23 @@ impl HostView for View {
         Ok(hits.into_iter().map(row).collect())
     }
 
-    fn drops(&self) -> Result<Vec<DropRow>, String> {
+    fn drops(&self) -> Result<Vec<ReasonRow>, String> {
         let counts = self.agent()?.counts(false).map_err(|error| error.to_string())?;
-        let row = |count: portcullis_agent::view::InterfaceCount| DropRow {
-            interface: count.interface.to_string(),
-            direction: count.of.direction.name().into(),
-            reason: count.of.reason.name().into(),
-            packets: count.of.count.packets,
-        };
-        Ok(counts.into_iter().map(row).collect())
+        Ok(counts.into_iter().map(reason_row).collect())
     }
 
-    fn passes(&self) -> Result<Vec<PassRow>, String> {
+    fn passes(&self) -> Result<Vec<ReasonRow>, String> {
         let counts = self.agent()?.counts(true).map_err(|error| error.to_string())?;
         let passed = counts.into_iter().filter(|count| count.of.policy == Policy::Accept);
-        let row = |count: portcullis_agent::view::InterfaceCount| PassRow {
-            interface: count.interface.to_string(),
-            direction: count.of.direction.name().into(),
-            reason: count.of.reason.name().into(),
-            packets: count.of.count.packets,
-        };
-        Ok(passed.map(row).collect())
+        Ok(passed.map(reason_row).collect())
+    }
+}
+
+fn reason_row(count: InterfaceCount) -> ReasonRow {
+    ReasonRow {
+        interface: count.interface.to_string(),
+        direction: count.of.direction.name().into(),
+        reason: count.of.reason.name().into(),
+        packets: count.of.count.packets,
     }
 }

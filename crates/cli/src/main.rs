@@ -10,6 +10,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::commands::socket::Listing;
+
 /// Security groups for your own machines.
 #[derive(Debug, Parser)]
 #[command(name = "portcullis", version)]
@@ -23,10 +25,14 @@ enum Command {
     Serve(commands::serve::Arguments),
     Bind(commands::bind::Arguments),
     Unbind(commands::unbind::Arguments),
-    Bindings(commands::bindings::Arguments),
-    Hits(commands::hits::Arguments),
-    Drops(commands::drops::Arguments),
-    Passes(commands::passes::Arguments),
+    /// Lists which interfaces are tied to which devices, and how they stand.
+    Bindings(Listing),
+    /// Lists how often each rule decided on this host.
+    Hits(Listing),
+    /// Lists what was dropped at each tied interface, by reason.
+    Drops(Listing),
+    /// Lists what was let through at each tied interface, by reason.
+    Passes(Listing),
     Sign(commands::sign::Arguments),
     Detach(commands::detach::Arguments),
     Evaluate(commands::evaluate::Arguments),

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use crate::ids::{NetworkInterfaceId, SecurityGroupId, VpcId};
 use crate::limits::FLOWS_PER_INTERFACE_DEFAULT;
 use crate::net::Prefix;
-use crate::records::ConnectionTracking;
+use crate::records::{Change, ConnectionTracking, Record, RecordKey};
 use crate::resolve::{InterfacePolicy, interface_policy};
 use crate::state::State;
 use crate::text::DeviceName;
@@ -135,4 +135,42 @@ pub fn desired(state: &State, revision: u64) -> Desired {
         }
     }
     Desired { revision, interfaces, members }
+}
+
+/// The interfaces whose verdicts these changes to `state` may change, and whose enforcement a write
+/// therefore waits for: those that it ties or unties, and tied ones. All others stay as they are.
+pub fn concerned(state: &State, changes: &[Change]) -> BTreeSet<NetworkInterfaceId> {
+    let mut interfaces = BTreeSet::new();
+    // Groups with other rules, or other members; then those whose rules name such members.
+    let mut groups = BTreeSet::new();
+    for change in changes {
+        match change.key() {
+            RecordKey::Rule(group, _) | RecordKey::Group(group) => {
+                groups.insert(group);
+            }
+            RecordKey::Interface(id) => {
+                let after = match change {
+                    Change::Put(Record::Interface(record)) => Some(record.as_ref()),
+                    Change::Put(_) | Change::Delete(_) => None,
+                };
+                let members_of = state.interface(&id).into_iter().chain(after);
+                for group in members_of.flat_map(|record| &record.groups) {
+                    groups.extend(state.groups_naming(group).cloned());
+                    groups.insert(group.clone());
+                }
+            }
+            RecordKey::Binding(id) => {
+                interfaces.insert(id);
+            }
+            RecordKey::Account(_)
+            | RecordKey::AccessKey(_)
+            | RecordKey::Vpc(_)
+            | RecordKey::VSwitch(_)
+            | RecordKey::Token(..) => {}
+        }
+    }
+    let tied = state.bindings().filter_map(|binding| state.interface(&binding.interface));
+    let in_groups = tied.filter(|record| record.groups.iter().any(|g| groups.contains(g)));
+    interfaces.extend(in_groups.map(|record| record.id.clone()));
+    interfaces
 }

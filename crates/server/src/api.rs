@@ -146,12 +146,15 @@ impl Api {
             idempotency: decoded.idempotency.clone(),
             dry_run: decoded.dry_run,
             nonce: Some(nonce),
+            wants_concerned: decoded.wait_timeout_ms.is_some(),
         };
         let committed = self.queue.write(write).await?;
         let mut receipt = Receipt { revision: Some(committed.revision), ..Receipt::default() };
         if let Some(asked_ms) = decoded.wait_timeout_ms {
             let timeout = Duration::from_millis(asked_ms.min(self.limits.wait_time_max_ms));
-            receipt.enforcement = Some(self.host.wait(committed.revision, timeout, None).await);
+            let concerned = committed.concerned;
+            let enforcement = self.host.wait(committed.revision, timeout, concerned.as_ref()).await;
+            receipt.enforcement = Some(enforcement);
         }
         Ok((committed.outcome, receipt))
     }

@@ -14,7 +14,7 @@ use portcullis_wire::ecs::render::{Enforcement, EnforcementStatus};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::control::message::{BindingRow, DropRow, HitRow, PassRow};
+use crate::control::message::{BindingRow, HitRow, ReasonRow};
 use crate::listen::stopped;
 use crate::published::Published;
 
@@ -36,13 +36,13 @@ pub trait HostView: Send + Sync {
     ///
     /// # Errors
     /// What went wrong, in words for the operator.
-    fn drops(&self) -> Result<Vec<DropRow>, String>;
+    fn drops(&self) -> Result<Vec<ReasonRow>, String>;
 
     /// What was let through at each tied interface, by reason.
     ///
     /// # Errors
     /// What went wrong, in words for the operator.
-    fn passes(&self) -> Result<Vec<PassRow>, String>;
+    fn passes(&self) -> Result<Vec<ReasonRow>, String>;
 }
 
 /// The server's end.
@@ -103,18 +103,18 @@ impl Host {
         self.view.clone()
     }
 
-    /// Waits until the host enforces `revision`, not longer than `timeout`. `concerned` is an
-    /// interface that the write itself has tied or untied.
+    /// Waits until the host enforces `revision` at the interfaces that the write concerns, not
+    /// longer than `timeout`. `None`: at all of them.
     pub(crate) async fn wait(
         &self,
         revision: u64,
         timeout: Duration,
-        concerned: Option<&NetworkInterfaceId>,
+        concerned: Option<&BTreeSet<NetworkInterfaceId>>,
     ) -> Enforcement {
         let bound = self.published.read(|state, _| bound(state));
         let nowhere = plain(EnforcementStatus::NotEnforced);
         let Some(report) = &self.report else { return nowhere };
-        if bound.is_empty() && concerned.is_none() {
+        if bound.is_empty() && concerned.is_none_or(BTreeSet::is_empty) {
             return nowhere;
         }
         let deadline = Instant::now() + timeout;
@@ -122,7 +122,7 @@ impl Host {
         let mut stop = self.stop.clone();
         loop {
             let last = report.borrow_and_update().clone();
-            if let Some(enforcement) = judge(&last, revision) {
+            if let Some(enforcement) = judge(&last, revision, concerned) {
                 return enforcement;
             }
             let moved = tokio::select! {
@@ -132,7 +132,8 @@ impl Host {
             };
             if !moved {
                 let last = report.borrow().clone();
-                return judge(&last, revision).unwrap_or_else(|| waiting(&last, revision, bound));
+                let judged = judge(&last, revision, concerned);
+                return judged.unwrap_or_else(|| waiting(&last, revision, concerned, bound));
             }
         }
     }
@@ -148,28 +149,48 @@ fn plain(status: EnforcementStatus) -> Enforcement {
 }
 
 /// What a report says about a revision; nothing while it is to be waited for.
-fn judge(report: &Report, revision: u64) -> Option<Enforcement> {
+fn judge(
+    report: &Report,
+    revision: u64,
+    concerned: Option<&BTreeSet<NetworkInterfaceId>>,
+) -> Option<Enforcement> {
     if report.revision < revision {
         return None;
     }
-    if !report.failed.is_empty() {
-        let interfaces = named(&report.failed);
-        return Some(Enforcement { status: EnforcementStatus::Failed, interfaces });
+    let failed = named(&report.failed, concerned);
+    if !failed.is_empty() {
+        return Some(Enforcement { status: EnforcementStatus::Failed, interfaces: failed });
     }
-    report.pending.is_empty().then(|| plain(EnforcementStatus::Enforced))
+    let is_pending = !named(&report.pending, concerned).is_empty();
+    (!is_pending).then(|| plain(EnforcementStatus::Enforced))
 }
 
-/// What is waited for still.
-fn waiting(report: &Report, revision: u64, bound: BTreeSet<NetworkInterfaceId>) -> Enforcement {
+/// What is waited for still. A host that has not answered is waited for by all that are tied, where
+/// the write concerns none of them.
+fn waiting(
+    report: &Report,
+    revision: u64,
+    concerned: Option<&BTreeSet<NetworkInterfaceId>>,
+    bound: BTreeSet<NetworkInterfaceId>,
+) -> Enforcement {
     let interfaces = match report.revision < revision {
-        true => bound.into_iter().map(|interface| (interface.to_string(), String::new())).collect(),
-        false => named(&report.pending),
+        true => {
+            let all = concerned.filter(|concerned| !concerned.is_empty()).unwrap_or(&bound);
+            all.iter().map(|interface| (interface.to_string(), String::new())).collect()
+        }
+        false => named(&report.pending, concerned),
     };
     Enforcement { status: EnforcementStatus::Pending, interfaces }
 }
 
-fn named(reasons: &BTreeMap<NetworkInterfaceId, String>) -> Vec<(String, String)> {
-    reasons.iter().map(|(interface, why)| (interface.to_string(), why.clone())).collect()
+/// Those of these interfaces that are concerned, and why they are here.
+fn named(
+    reasons: &BTreeMap<NetworkInterfaceId, String>,
+    concerned: Option<&BTreeSet<NetworkInterfaceId>>,
+) -> Vec<(String, String)> {
+    let is_concerned = |interface| concerned.is_none_or(|concerned| concerned.contains(interface));
+    let those = reasons.iter().filter(|(interface, _)| is_concerned(*interface));
+    those.map(|(interface, why)| (interface.to_string(), why.clone())).collect()
 }
 
 /// Tells the agent what it should do, as of the newest revision. Revisions that come faster than
@@ -185,14 +206,7 @@ async fn keep_telling(
         let source = Arc::clone(&published);
         let worked_out = tokio::task::spawn_blocking(move || source.read(host::desired)).await;
         let Ok(next) = worked_out else { return };
-        desired.send_if_modified(|last| {
-            let is_idle = |desired: &Desired| desired.interfaces.is_empty();
-            let is_news = !is_idle(&next) || last.as_deref().is_none_or(|last| !is_idle(last));
-            if is_news {
-                *last = Some(Arc::new(next));
-            }
-            is_news
-        });
+        desired.send_replace(Some(Arc::new(next)));
         tokio::select! {
             moved = revisions.changed() => {
                 if moved.is_err() {

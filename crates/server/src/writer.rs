@@ -8,12 +8,13 @@
 //! state is thrown away and the rest is decided again. It knows no byte of HTTP.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 use portcullis_core::command::{Command, Context, Dice, Idempotency, Outcome};
 use portcullis_core::error::ApiError;
-use portcullis_core::ids::{AccountId, RegionId};
+use portcullis_core::host;
+use portcullis_core::ids::{AccountId, NetworkInterfaceId, RegionId};
 use portcullis_core::records::Change;
 use portcullis_core::settings::Settings;
 use portcullis_core::state::State;
@@ -43,6 +44,8 @@ pub(crate) struct Write {
     pub(crate) dry_run: bool,
     /// The signed request it came by: kept with the change, so that it never happens twice.
     pub(crate) nonce: Option<Nonce>,
+    /// Whether the caller will wait for its enforcement, and so wants to know whom it concerns.
+    pub(crate) wants_concerned: bool,
 }
 
 /// A write that is durable and visible.
@@ -50,6 +53,8 @@ pub(crate) struct Write {
 pub(crate) struct Committed {
     pub(crate) outcome: Outcome,
     pub(crate) revision: u64,
+    /// The tied interfaces that it concerns, where that was asked for and anything has changed.
+    pub(crate) concerned: Option<BTreeSet<NetworkInterfaceId>>,
 }
 
 type Answer = Result<Committed, ApiError>;
@@ -105,6 +110,7 @@ pub(crate) struct Writer {
 struct Decided {
     job: Job,
     result: Result<Outcome, ApiError>,
+    concerned: Option<BTreeSet<NetworkInterfaceId>>,
     /// Nothing where there is nothing to keep.
     step: Option<Step>,
 }
@@ -196,8 +202,12 @@ impl Writer {
         };
         let decision = match self.leading.apply(&mut context, &write.command) {
             Ok(decision) => decision,
-            Err(error) => return Decided { job, result: Err(error), step: None },
+            Err(error) => {
+                return Decided { job, result: Err(error), concerned: None, step: None };
+            }
         };
+        let knows_concerned = write.wants_concerned && !decision.changes.is_empty();
+        let concerned = knows_concerned.then(|| host::concerned(&self.leading, &decision.changes));
         for change in &decision.changes {
             self.leading.absorb(change.clone());
         }
@@ -207,7 +217,7 @@ impl Writer {
             changes: decision.changes,
             past_nonces: self.take_past_nonces(now_ms),
         });
-        Decided { job, result: Ok(decision.outcome), step }
+        Decided { job, result: Ok(decision.outcome), concerned, step }
     }
 
     fn take_past_nonces(&mut self, now_ms: u64) -> Vec<Nonce> {
@@ -361,7 +371,8 @@ impl Writer {
 impl Decided {
     /// Tells the client what was decided, now that it holds.
     fn answer(self, revision: u64) {
-        let result = self.result.map(|outcome| Committed { outcome, revision });
+        let concerned = self.concerned;
+        let result = self.result.map(|outcome| Committed { outcome, revision, concerned });
         answer(self.job, result);
     }
 }

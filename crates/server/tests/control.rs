@@ -14,7 +14,7 @@ use common::{PATIENCE, Running, Setup, make_interface, until};
 use portcullis_core::host::{Desired, Report};
 use portcullis_server::control::client::{ClientError, ask};
 use portcullis_server::control::message::{
-    Answer, BindingRow, Changed, DropRow, HitRow, PassRow, Request,
+    Answer, BindingRow, Changed, HitRow, ReasonRow, Request,
 };
 use portcullis_server::host::{AgentEnd, HostView, link};
 use serde_json::{Value, json};
@@ -33,11 +33,11 @@ impl HostView for ToldView {
         Ok(vec![HitRow { group: "sg-1".into(), rule: "sgr-1".into(), packets: 7, bytes: 420 }])
     }
 
-    fn drops(&self) -> Result<Vec<DropRow>, String> {
+    fn drops(&self) -> Result<Vec<ReasonRow>, String> {
         Err("the kernel is on holiday".into())
     }
 
-    fn passes(&self) -> Result<Vec<PassRow>, String> {
+    fn passes(&self) -> Result<Vec<ReasonRow>, String> {
         Err("the kernel is on holiday".into())
     }
 }
@@ -158,6 +158,46 @@ fn a_write_says_how_far_it_has_come() {
         let expected = json!({"NetworkInterfaceId": interface, "Reason": reason});
         assert_eq!(details, [expected]);
     }
+}
+
+#[test]
+fn a_failure_elsewhere_is_no_failure_of_this_write() {
+    let directory = tempfile::tempdir().unwrap();
+    let (server, end) = start(directory.path());
+    let (broken, broken_group) = make_interface(&server);
+    let (absent, absent_group) = make_interface(&server);
+    let (sound, sound_group) = make_interface(&server);
+    let reasons = [(broken.clone(), "too large"), (absent.clone(), "the device is absent")];
+    serve_host(&server, end, move |desired| {
+        let mut report = Report { revision: desired.revision, ..Report::default() };
+        let [(broken, why), (absent, what)] = &reasons;
+        report.failed.insert(broken.parse().unwrap(), (*why).into());
+        report.pending.insert(absent.parse().unwrap(), (*what).into());
+        Some(report)
+    });
+    for (interface, device, status) in
+        [(&broken, "veth1", "Failed"), (&absent, "veth2", "Pending"), (&sound, "veth3", "Enforced")]
+    {
+        assert_eq!(bind(&server, interface, device).unwrap().enforcement, status);
+    }
+    let modify = |group: &str| {
+        let parameters = [
+            ("SecurityGroupId", group),
+            ("InnerAccessPolicy", "Drop"),
+            ("WaitUntilEnforced", "true"),
+            ("WaitTimeout", "300"),
+        ];
+        let answer = server.call("ModifySecurityGroupPolicy", &parameters);
+        let details = answer.list("/EnforcementDetails/EnforcementDetail").unwrap_or_default();
+        (answer.text("/EnforcementStatus").unwrap().to_owned(), details.to_vec())
+    };
+    let named = |id: &str, why: &str| json!({"NetworkInterfaceId": id, "Reason": why});
+    assert_eq!(modify(&sound_group), ("Enforced".into(), vec![]));
+    assert_eq!(modify(&broken_group), ("Failed".into(), vec![named(&broken, "too large")]));
+    let waits_for_device = vec![named(&absent, "the device is absent")];
+    assert_eq!(modify(&absent_group), ("Pending".into(), waits_for_device));
+    // The same again changes nothing, so it cannot say whom it concerns: all that are tied.
+    assert_eq!(modify(&sound_group).0, "Failed");
 }
 
 #[test]

@@ -1,37 +1,24 @@
 //! `portcullis drops`: what was dropped at each tied interface, by reason.
 
-use portcullis_server::control::message::{Answer, Request};
+use portcullis_server::control::message::{Answer, ReasonRow, Request};
 
-use crate::commands::socket::{Place, Print, print_json, strange};
-use crate::commands::table::{Side, table};
+use crate::commands::socket::Listing;
+use crate::commands::table::Side;
 use crate::failure::Failure;
 
-/// Where to ask and how to print.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Arguments {
-    #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    print: Print,
-}
-
 /// Lists it.
-pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let Answer::Drops(rows) = arguments.place.ask(Request::Drops {})? else {
-        return Err(strange());
+pub(crate) fn run(listing: &Listing) -> Result<(), Failure> {
+    let rows = |answer| match answer {
+        Answer::Drops(rows) => Some(rows),
+        _ => None,
     };
-    if arguments.print.json {
-        return print_json(&rows);
-    }
     let heading = [
         ("INTERFACE", Side::Left),
         ("DIRECTION", Side::Left),
         ("REASON", Side::Left),
         ("PACKETS", Side::Right),
     ];
-    let rows = rows
-        .into_iter()
-        .map(|row| [row.interface, row.direction, row.reason, row.packets.to_string()]);
-    print!("{}", table(heading, rows));
-    Ok(())
+    let cells =
+        |row: ReasonRow| [row.interface, row.direction, row.reason, row.packets.to_string()];
+    listing.run(Request::Drops {}, rows, heading, cells)
 }

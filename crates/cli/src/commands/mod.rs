@@ -9,6 +9,6 @@ pub(crate) mod hits;
 pub(crate) mod passes;
 pub(crate) mod serve;
 pub(crate) mod sign;
-mod socket;
+pub(crate) mod socket;
 mod table;
 pub(crate) mod unbind;

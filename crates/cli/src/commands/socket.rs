@@ -8,6 +8,7 @@ use portcullis_server::control::message::{Answer, Changed, Request};
 use portcullis_server::directory::DataDirectory;
 use serde::Serialize;
 
+use crate::commands::table::{Side, table};
 use crate::configuration::{Configuration, Flags};
 use crate::failure::Failure;
 
@@ -49,6 +50,33 @@ impl Place {
     }
 }
 
+/// The arguments of a command that lists something.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Listing {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    print: Print,
+}
+
+impl Listing {
+    /// Asks, and prints the rows that `rows_of` finds in the answer, each as its `cells`.
+    pub(crate) fn run<R: Serialize, const N: usize>(
+        &self,
+        request: Request,
+        rows_of: impl FnOnce(Answer) -> Option<Vec<R>>,
+        heading: [(&str, Side); N],
+        cells: impl Fn(R) -> [String; N],
+    ) -> Result<(), Failure> {
+        let rows = rows_of(self.place.ask(request)?).ok_or_else(strange)?;
+        if self.print.json {
+            return print_json(&rows);
+        }
+        print!("{}", table(heading, rows.into_iter().map(cells)));
+        Ok(())
+    }
+}
+
 /// The server answered another question than was asked.
 pub(crate) fn strange() -> Failure {
     Failure::new(
@@ -59,7 +87,7 @@ pub(crate) fn strange() -> Failure {
 }
 
 /// Prints as JSON, for programs.
-pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| Failure::because("Internal", &error, "this is a fault of the program"))?;
     println!("{text}");

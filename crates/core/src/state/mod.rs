@@ -258,6 +258,11 @@ impl State {
         self.bindings.get(interface)
     }
 
+    /// The groups with a rule that names `group` as its peer, in order.
+    pub fn groups_naming(&self, group: &SecurityGroupId) -> impl Iterator<Item = &SecurityGroupId> {
+        self.index.references.get(group)
+    }
+
     /// All bindings, by interface.
     pub fn bindings(&self) -> impl Iterator<Item = &Binding> {
         self.bindings.values()

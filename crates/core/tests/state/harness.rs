@@ -1,12 +1,13 @@
 //! A state, a clock, dice and names for the ids they make; every step is held against a state
-//! rebuilt from its records.
+//! rebuilt from its records, and against whom it concerns.
 use std::collections::{BTreeMap, BTreeSet};
 
 use portcullis_core::command::{
     Command, Context, CreateRootAccount, Dice, Idempotency, Outcome, Written,
 };
 use portcullis_core::error::ApiError;
-use portcullis_core::ids::{AccountId, RegionId};
+use portcullis_core::host::{BoundInterface, Members, concerned, desired};
+use portcullis_core::ids::{AccountId, NetworkInterfaceId, RegionId};
 use portcullis_core::records::{AccessKeySecret, Account, Change, Record};
 use portcullis_core::settings::Settings;
 use portcullis_core::state::{Decision, State};
@@ -129,9 +130,12 @@ impl Harness {
             let keys: BTreeSet<_> = decision.changes.iter().map(Change::key).collect();
             assert_eq!(keys.len(), decision.changes.len(), "a record twice in {decision:?}");
             assert!(command.is_write() || decision.changes.is_empty(), "a read has changes");
+            let concerned = concerned(&self.state, &decision.changes);
             for change in decision.changes.clone() {
                 self.state.absorb(change);
             }
+            let changed = differing(&enforced(&before), &enforced(&self.state));
+            assert!(changed.is_subset(&concerned), "{command:?}: {changed:?}, not {concerned:?}");
             assert_eq!(rebuilt(&self.state), self.state, "after {command:?}");
         }
         decided
@@ -145,4 +149,30 @@ pub(crate) fn rebuilt(state: &State) -> State {
         rebuilt.absorb(Change::Put(record));
     }
     rebuilt
+}
+
+/// What decides verdicts at each tied interface: its policy, and the members that it asks for.
+type Enforced = BTreeMap<NetworkInterfaceId, (BoundInterface, Members)>;
+
+fn enforced(state: &State) -> Enforced {
+    let desired = desired(state, 0);
+    let of_interface = |bound: BoundInterface| {
+        let (policy, mut members) = (bound.policy.as_ref().ok(), Members::new());
+        let referenced = policy.map(|policy| policy.referenced_groups()).unwrap_or_default();
+        let in_vpc = policy.and_then(|policy| desired.members.get(&policy.vpc));
+        for (prefix, groups) in in_vpc.into_iter().flatten() {
+            let groups: Vec<_> =
+                groups.iter().filter(|g| referenced.contains(g)).cloned().collect();
+            if !groups.is_empty() {
+                members.insert(*prefix, groups);
+            }
+        }
+        (bound.interface.clone(), (bound, members))
+    };
+    desired.interfaces.clone().into_iter().map(of_interface).collect()
+}
+
+fn differing(before: &Enforced, after: &Enforced) -> BTreeSet<NetworkInterfaceId> {
+    let all = before.keys().chain(after.keys());
+    all.filter(|id| before.get(id) != after.get(id)).cloned().collect()
 }

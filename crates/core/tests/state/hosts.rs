@@ -1,5 +1,5 @@
 //! What a host should enforce follows from the state alone.
-use portcullis_core::host::{IdleTimes, PolicyError, desired};
+use portcullis_core::host::{IdleTimes, PolicyError, concerned, desired};
 use portcullis_core::limits::FLOWS_PER_INTERFACE_DEFAULT;
 use portcullis_core::records::{Change, RecordKey};
 
@@ -78,4 +78,49 @@ fn an_interface_that_is_gone_has_no_policy_and_opens_nothing() {
     harness.state.absorb(Change::Delete(RecordKey::Group(group)));
     let now = desired(&harness.state, 1);
     assert_eq!(now.interfaces[0].policy, Err(PolicyError::Dangling));
+}
+
+#[test]
+fn a_change_concerns_those_whose_verdicts_it_may_change() {
+    let mut harness = Harness::new();
+    run(
+        &mut harness,
+        "
+        vpc v cidr=10.0.0.0/16
+        vswitch s vpc=v cidr=10.0.0.0/24
+        group g vpc=v
+        group h vpc=v
+        group k vpc=v
+        egress g peer=h
+        eni a vswitch=s groups=g
+        eni b vswitch=s groups=h
+        eni c vswitch=s groups=k
+        eni d vswitch=s groups=k
+        bind a veth0
+        bind b veth1
+        bind c veth2
+        ",
+    );
+    let changed = |harness: &Harness, key: RecordKey| {
+        let changes = [Change::Delete(key)];
+        let ids = concerned(&harness.state, &changes);
+        let mut names: Vec<_> = ids.iter().map(|id| harness.names[id.as_str()].clone()).collect();
+        names.sort_unstable();
+        names.join(" ")
+    };
+    let group = |harness: &Harness, name: &str| harness.ids[name].parse().unwrap();
+    let eni = |harness: &Harness, name: &str| harness.ids[name].parse().unwrap();
+    for (name, expected) in [("g", "a"), ("h", "b"), ("k", "c")] {
+        let id = group(&harness, name);
+        assert_eq!(changed(&harness, RecordKey::Group(id)), expected, "group {name}");
+    }
+    // b is in h, which a rule of g names: a looks its members up. d is not tied and c shares k.
+    for (name, expected) in [("a", "a"), ("b", "a b"), ("c", "c"), ("d", "c")] {
+        let id = eni(&harness, name);
+        assert_eq!(changed(&harness, RecordKey::Interface(id)), expected, "interface {name}");
+    }
+    let id = eni(&harness, "a");
+    assert_eq!(changed(&harness, RecordKey::Binding(id)), "a");
+    let vpc = harness.ids["v"].parse().unwrap();
+    assert_eq!(changed(&harness, RecordKey::Vpc(vpc)), "");
 }

@@ -82,9 +82,9 @@ pub enum Answer {
     /// To `hits`.
     Hits(Vec<HitRow>),
     /// To `drops`.
-    Drops(Vec<DropRow>),
+    Drops(Vec<ReasonRow>),
     /// To `passes`.
-    Passes(Vec<PassRow>),
+    Passes(Vec<ReasonRow>),
     /// To `status`.
     Status(Status),
 }
@@ -126,29 +126,16 @@ pub struct HitRow {
     pub bytes: u64,
 }
 
-/// What was dropped at one interface for one reason.
+/// What was dropped, or let through, at one interface for one reason.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct DropRow {
+pub struct ReasonRow {
     /// The id of the interface.
     pub interface: String,
     /// `egress` or `ingress`.
     pub direction: String,
     /// The reason, as verdicts name it.
     pub reason: String,
-    /// Packets dropped.
-    pub packets: u64,
-}
-
-/// What was let through at one interface for one reason.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct PassRow {
-    /// The id of the interface.
-    pub interface: String,
-    /// `egress` or `ingress`.
-    pub direction: String,
-    /// The reason, as verdicts name it.
-    pub reason: String,
-    /// Packets let through.
+    /// Packets that it decided about.
     pub packets: u64,
 }
 

@@ -3,6 +3,7 @@
 //! Changes go the same way as those of the API, through the writer; what only the kernel knows is
 //! asked of the host. There is no authentication beyond the permissions of the directory.
 
+use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -189,7 +190,8 @@ impl Administration {
         let timeout_ms = wait_timeout_ms.min(self.limits.wait_time_max_ms);
         let timeout = Duration::from_millis(timeout_ms);
         let revision = committed.revision;
-        let enforcement = self.host.wait(revision, timeout, Some(interface)).await;
+        let concerned = BTreeSet::from([interface.clone()]);
+        let enforcement = self.host.wait(revision, timeout, Some(&concerned)).await;
         Ok(Answer::Changed(changed(revision, &enforcement, interface)))
     }
 
@@ -241,7 +243,15 @@ impl Administration {
 
 /// A write of the host's own.
 pub(crate) fn administrative(command: Command) -> Write {
-    Write { command, caller: NOBODY, region: None, idempotency: None, dry_run: false, nonce: None }
+    Write {
+        command,
+        caller: NOBODY,
+        region: None,
+        idempotency: None,
+        dry_run: false,
+        nonce: None,
+        wants_concerned: false,
+    }
 }
 
 fn changed(revision: u64, enforcement: &Enforcement, interface: &NetworkInterfaceId) -> Changed {
