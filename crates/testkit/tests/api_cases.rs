@@ -57,6 +57,8 @@ const WITHOUT_CASE: &[(&str, &str)] = &[
     ("MissingParameter.RegionId", "the table asks for the region before the state does"),
     ("InvalidParameter.ConnectionTrackingConfiguration", "the table asks for each value alone"),
     ("InvalidParam.PrefixListAddressFamilyMismatch", "no action makes a prefix list yet"),
+    ("InvalidSecurityToken.Malformed", "needs a temporary key, which no action makes"),
+    ("InvalidSecurityToken.Expired", "needs a temporary key, which no action makes"),
 ];
 
 #[test]
