@@ -70,7 +70,7 @@ fn every_code_that_can_be_raised_has_a_case() {
     raised.extend(codes_of_the_state());
     for action in action::all() {
         let required = action.parameters().filter(|parameter| parameter.required);
-        raised.extend(required.map(|parameter| format!("Missing{}", parameter.name)));
+        raised.extend(required.map(|parameter| parameter.missing().code.into_owned()));
     }
     let excused = |code: &str| WITHOUT_CASE.iter().any(|(own, _)| *own == code);
     let missing: Vec<_> =
