@@ -20,9 +20,13 @@
 //!   key NAME                 signed with the key of this name
 //!   method TEXT, path TEXT, body TEXT
 //!   repeat NUMBER NAME text  a parameter, `query` or `body` made of the text so many times
+//! sent METHOD PATH           a call as a client sent it; then one line each:
+//!   ? text, & text           the query and the body, escaped; several lines are one text
+//!   header Name: value       a header field; a case with such calls is run once
 //! => STATUS [CODE]           what must come back; then one line each:
 //!   Path = value             the value at a dotted path, as text
 //!   Path has value           … holds this
+//!   Path like JSON           … holds all of this: members it has beyond are no matter
 //!   Path absent              … is not there
 //!   Path count NUMBER        … is a list of so many
 //!   Path is TYPE             … is a string, number, bool, list, object or null
@@ -31,6 +35,8 @@
 //! ```
 //!
 //! Lines that begin with `#` and blank lines say nothing to the machine. Knows no server.
+
+use super::recorded::Sent;
 
 /// How a call travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +120,8 @@ pub struct Exchange {
     pub path: Option<String>,
     /// Instead of the way's body.
     pub body: Option<String>,
+    /// The request itself, where a client's was recorded.
+    pub sent: Option<Sent>,
     /// The status that must come back.
     pub status: u16,
     /// The code that must come back.
@@ -138,6 +146,8 @@ pub enum Rule {
     Equals(String),
     /// It holds this text.
     Has(String),
+    /// It has the members of this JSON text.
+    Like(String),
     /// It is not there.
     Absent,
     /// It is a list of so many.
@@ -219,8 +229,16 @@ impl Reader<'_> {
                 let exchange = Exchange { line: number, action, way, ..Exchange::default() };
                 case.steps.push(Step::Exchange(Box::new(exchange)));
             }
+            "sent" => {
+                let sent = Some(Sent::of(rest).ok_or("sent METHOD PATH")?);
+                let exchange = Exchange { line: number, sent, ..Exchange::default() };
+                case.steps.push(Step::Exchange(Box::new(exchange)));
+            }
             "=>" => {
                 let exchange = last(case)?;
+                if let Some(sent) = &exchange.sent {
+                    exchange.action = sent.action().unwrap_or_default();
+                }
                 let (status, code) = rest.split_once(' ').unwrap_or((rest, ""));
                 exchange.status = status.parse().map_err(|_| "not a status")?;
                 exchange.code = Some(code.to_owned()).filter(|code| !code.is_empty());
@@ -236,6 +254,9 @@ impl Reader<'_> {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         if exchange.status != 0 {
             exchange.checks.push(check(word, rest)?);
+            return Ok(());
+        }
+        if exchange.sent.as_mut().is_some_and(|sent| sent.add(word, rest)) {
             return Ok(());
         }
         let text = || Some(rest.to_owned());
@@ -273,7 +294,14 @@ impl Reader<'_> {
                 ));
             }
         }
-        if case.ways.is_empty() {
+        let recorded = case
+            .steps
+            .iter()
+            .any(|step| matches!(step, Step::Exchange(exchange) if exchange.sent.is_some()));
+        if recorded {
+            // The requests say themselves how they travel.
+            case.ways = vec![Way::Query];
+        } else if case.ways.is_empty() {
             case.ways = Way::ALL.to_vec();
         }
         if self.in_setup {
@@ -312,11 +340,12 @@ fn check(path: &str, rest: &str) -> Result<Check, String> {
     let rule = match word {
         "=" => Rule::Equals(text),
         "has" => Rule::Has(text),
+        "like" => Rule::Like(text),
         "absent" => Rule::Absent,
         "count" => Rule::Count(value.parse().map_err(|_| "not a number")?),
         "is" => Rule::Is(text),
         "as" => Rule::As(text),
-        _ => return Err("a check is one of =, has, absent, count, is, as".to_owned()),
+        _ => return Err("a check is one of =, has, like, absent, count, is, as".to_owned()),
     };
     Ok(Check { path: path.to_owned(), rule })
 }
@@ -352,7 +381,7 @@ mod tests {
             ("case a\nsay", "f:2: not a word of the language: `say`"),
             (
                 "case a\ndo A\n=> 200\n  X eq 3",
-                "f:4: a check is one of =, has, absent, count, is, as: `X eq 3`",
+                "f:4: a check is one of =, has, like, absent, count, is, as: `X eq 3`",
             ),
         ] {
             let got = read("f", text, &mut Vec::new()).unwrap_err();

@@ -3,6 +3,7 @@
 
 pub mod in_process;
 pub mod language;
+pub mod recorded;
 pub mod request;
 
 use language::{Case, Check, Exchange, Rule, Step, Way};
@@ -52,21 +53,27 @@ pub trait Server {
     fn set_quota(&mut self, name: &str, number: usize) -> Result<(), String>;
 }
 
-/// All cases of a folder, the files in the order of their names.
+/// All cases of a folder, the files in the order of their names, then those of its folders.
 ///
 /// # Errors
 /// When a file cannot be read.
 pub fn read_folder(folder: &Path) -> Result<Vec<Case>, String> {
     let entries = std::fs::read_dir(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-    let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "case"));
-    paths.sort();
+    let paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    let (mut folders, mut files): (Vec<_>, Vec<_>) =
+        paths.into_iter().partition(|path| path.is_dir());
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "case"));
+    files.sort();
+    folders.sort();
     let mut setups = Vec::new();
     let mut cases = Vec::new();
-    for path in paths {
+    for path in files {
         let text = std::fs::read_to_string(&path).map_err(|error| error.to_string())?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         cases.extend(language::read(&name, &text, &mut setups)?);
+    }
+    for folder in folders {
+        cases.extend(read_folder(&folder)?);
     }
     Ok(cases)
 }
@@ -114,7 +121,10 @@ impl Player<'_> {
         self.calls += 1;
         let nonce = format!("{}-{way:?}-{}-{}", self.case.place, self.calls, self.server.now_ms());
         let now = time(self.server.now_ms());
-        let request = request::request(exchange, way, &now, &nonce, &key);
+        let request = match &exchange.sent {
+            Some(sent) => recorded::request(sent, &exchange.headers, &now, &nonce, &key)?,
+            None => request::request(exchange, way, &now, &nonce, &key),
+        };
         let reply = self.server.send(&request)?;
         let text = String::from_utf8_lossy(&reply.body).into_owned();
         let told = |what: String| {
@@ -147,6 +157,11 @@ impl Player<'_> {
     }
 
     fn check(&mut self, check: &Check, body: &Value, text: &str) -> Result<(), String> {
+        let mut check = check.clone();
+        if let Rule::Equals(text) | Rule::Has(text) | Rule::Like(text) = &mut check.rule {
+            // Only now: an earlier check of this very answer may have kept what is named.
+            *text = self.fill(text)?;
+        }
         let path = &check.path;
         if path == "body" {
             return match &check.rule {
@@ -159,6 +174,11 @@ impl Player<'_> {
         let holds = match &check.rule {
             Rule::Equals(expected) => plain.as_ref() == Some(expected),
             Rule::Has(part) => plain.as_ref().is_some_and(|text| text.contains(part.as_str())),
+            Rule::Like(text) => {
+                let expected =
+                    serde_json::from_str(text).map_err(|error| format!("{text}: {error}"))?;
+                found.is_some_and(|value| is_like(value, &expected))
+            }
             Rule::Absent => found.is_none(),
             Rule::Count(count) => {
                 found.and_then(Value::as_array).is_some_and(|items| items.len() == *count)
@@ -184,10 +204,9 @@ impl Player<'_> {
         for text in [&mut filled.query, &mut filled.json, &mut filled.body].into_iter().flatten() {
             *text = self.fill(text)?;
         }
-        for check in &mut filled.checks {
-            if let Rule::Equals(text) | Rule::Has(text) = &mut check.rule {
-                *text = self.fill(text)?;
-            }
+        if let Some(sent) = &mut filled.sent {
+            sent.query = self.fill(&sent.query)?;
+            sent.body = self.fill(&sent.body)?;
         }
         Ok(filled)
     }
@@ -252,6 +271,20 @@ fn find<'a>(body: &'a Value, path: &str) -> Option<&'a Value> {
     })
 }
 
+/// Whether the value has all members that the other has; lists are of one length.
+fn is_like(value: &Value, expected: &Value) -> bool {
+    match (value, expected) {
+        (Value::Object(members), Value::Object(expected)) => expected
+            .iter()
+            .all(|(name, expected)| members.get(name).is_some_and(|own| is_like(own, expected))),
+        (Value::Array(items), Value::Array(expected)) => {
+            items.len() == expected.len()
+                && items.iter().zip(expected).all(|(own, expected)| is_like(own, expected))
+        }
+        (value, expected) => value == expected,
+    }
+}
+
 fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -273,4 +306,26 @@ fn type_of(value: &Value) -> &'static str {
 fn time(unix_ms: u64) -> String {
     let time = i64::try_from(unix_ms).ok().and_then(|t| jiff::Timestamp::from_millisecond(t).ok());
     time.map(|time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_like;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_like_has_all_that_is_asked_for_and_lists_of_one_length() {
+        let value = json!({"A": 1, "B": {"C": "", "D": [{"E": true, "F": null}]}});
+        for (expected, holds) in [
+            (json!({}), true),
+            (json!({"A": 1, "B": {"D": [{"E": true}]}}), true),
+            (json!({"A": "1"}), false),
+            (json!({"B": {"C": null}}), false),
+            (json!({"B": {"D": []}}), false),
+            (json!({"B": {"D": [{"E": false}]}}), false),
+            (json!({"G": null}), false),
+        ] {
+            assert_eq!(is_like(&value, &expected), holds, "{expected}");
+        }
+    }
 }
