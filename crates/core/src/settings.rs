@@ -3,6 +3,7 @@
 //! Values only; reading them from files and the environment is the program's business.
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::fmt;
 
 use crate::ids::RegionId;
 use crate::limits::GROUPS_PER_INTERFACE_MAX;
@@ -23,53 +24,117 @@ impl Region {
     }
 }
 
-/// How much an account may have. At a quota the next one is refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Quotas {
-    /// Groups of one interface; never above [`GROUPS_PER_INTERFACE_MAX`].
-    pub groups_per_interface: usize,
+/// A quota as the operator knows it: its name, and what it may be set to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// Its name, a field of [`Quotas`].
+    pub name: &'static str,
+    /// What it is unless set.
+    pub default: usize,
+    /// The least it may be set to.
+    pub least: usize,
+    /// The most it may be set to.
+    pub most: usize,
+    /// What it bounds.
+    pub about: &'static str,
+}
+
+/// Why a quota cannot be set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QuotaError {
+    /// There is no quota of this name.
+    Unknown,
+    /// The number is not one that it may have.
+    Outside(Quota),
+}
+
+impl fmt::Display for QuotaError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown => f.write_str("there is no such quota"),
+            Self::Outside(quota) => {
+                write!(
+                    f,
+                    "it is from {} to {}, {} by default",
+                    quota.least, quota.most, quota.default
+                )
+            }
+        }
+    }
+}
+
+impl core::error::Error for QuotaError {}
+
+macro_rules! quotas {
+    ($($(#[doc = $about:literal])+ $name:ident = $default:literal in $least:literal..=$most:expr;)*) => {
+        /// How much an account may have. At a quota the next one is refused.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct Quotas {
+            $($(#[doc = $about])+ pub $name: usize,)*
+        }
+
+        impl Default for Quotas {
+            fn default() -> Self {
+                Self { $($name: $default,)* }
+            }
+        }
+
+        impl Quotas {
+            /// Every quota, in the order in which they are listed.
+            pub const ALL: &'static [Quota] = &[$(Quota {
+                name: stringify!($name),
+                default: $default,
+                least: $least,
+                most: $most,
+                about: concat!($($about),+),
+            },)*];
+
+            /// Sets the quota of this name.
+            pub fn set(&mut self, name: &str, number: usize) -> Result<(), QuotaError> {
+                let quota = Self::ALL.iter().find(|quota| quota.name == name);
+                let quota = quota.ok_or(QuotaError::Unknown)?;
+                if !(quota.least..=quota.most).contains(&number) {
+                    return Err(QuotaError::Outside(*quota));
+                }
+                match name {
+                    $(stringify!($name) => self.$name = number,)*
+                    _ => return Err(QuotaError::Unknown),
+                }
+                Ok(())
+            }
+        }
+    };
+}
+
+// Name, default, and what the operator may set. The text goes into the guide as it is.
+quotas! {
+    /// Groups of one interface.
+    groups_per_interface = 10 in 1..=GROUPS_PER_INTERFACE_MAX;
     /// Rules of one group, both directions together.
-    pub rules_per_group: usize,
+    rules_per_group = 1000 in 1..=10_000;
     /// Rules of all groups of one interface in sum.
-    pub rules_per_interface: usize,
+    rules_per_interface = 1000 in 1..=10_000;
     /// Addresses of all interfaces in a basic group.
-    pub addresses_per_basic_group: usize,
+    addresses_per_basic_group = 6000 in 1..=65_536;
     /// Interfaces in an enterprise group.
-    pub interfaces_per_enterprise_group: usize,
+    interfaces_per_enterprise_group = 65_536 in 1..=65_536;
     /// Groups of an account in a region.
-    pub groups_per_region: usize,
+    groups_per_region = 500 in 1..=100_000;
     /// VPCs of an account in a region.
-    pub vpcs_per_region: usize,
+    vpcs_per_region = 500 in 1..=10_000;
     /// vSwitches of a VPC.
-    pub vswitches_per_vpc: usize,
+    vswitches_per_vpc = 500 in 1..=10_000;
     /// Interfaces of an account in a region.
-    pub interfaces_per_region: usize,
-    /// Client tokens of an account that are remembered at the same time.
-    pub client_tokens_per_account: usize,
+    interfaces_per_region = 100_000 in 1..=1_000_000;
+    /// Client tokens of an account that are remembered at the same time; the default is three
+    /// writes a second all day, in some hundred MB.
+    client_tokens_per_account = 250_000 in 1..=10_000_000;
 }
 
 impl Quotas {
     /// Groups of one interface in force: the quota, bounded by the model.
     pub fn groups_per_interface(&self) -> usize {
         self.groups_per_interface.min(GROUPS_PER_INTERFACE_MAX)
-    }
-}
-
-impl Default for Quotas {
-    fn default() -> Self {
-        Self {
-            groups_per_interface: 10,
-            rules_per_group: 1000,
-            rules_per_interface: 1000,
-            addresses_per_basic_group: 6000,
-            interfaces_per_enterprise_group: 65_536,
-            groups_per_region: 500,
-            vpcs_per_region: 500,
-            vswitches_per_vpc: 500,
-            interfaces_per_region: 100_000,
-            // Three writes a second all day, in some hundred MB.
-            client_tokens_per_account: 250_000,
-        }
     }
 }
 
@@ -86,5 +151,28 @@ impl Settings {
     /// These regions with the default quotas.
     pub fn new(regions: impl IntoIterator<Item = RegionId>) -> Self {
         Self { regions: regions.into_iter().map(Region::new).collect(), quotas: Quotas::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_quota_can_be_set_to_both_of_its_ends_and_not_beyond() {
+        let defaults = Quotas::default();
+        for quota in Quotas::ALL {
+            let mut quotas = Quotas::default();
+            assert_eq!(quotas.set(quota.name, quota.default), Ok(()), "{}", quota.name);
+            assert_eq!(quotas, defaults, "{}", quota.name);
+            for end in [quota.least, quota.most] {
+                assert_eq!(quotas.set(quota.name, end), Ok(()), "{}", quota.name);
+                assert_eq!(quotas == defaults, end == quota.default, "{}", quota.name);
+            }
+            for beyond in [quota.least - 1, quota.most + 1] {
+                assert_eq!(quotas.set(quota.name, beyond), Err(QuotaError::Outside(*quota)));
+            }
+        }
+        assert_eq!(Quotas::default().set("rules", 1), Err(QuotaError::Unknown));
     }
 }

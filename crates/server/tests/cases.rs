@@ -49,20 +49,7 @@ fn records() -> Vec<Record> {
 fn quotas(case: &Case) -> Quotas {
     let mut quotas = Quotas::default();
     for (name, number) in &case.quotas {
-        let quota = match name.as_str() {
-            "groups_per_interface" => &mut quotas.groups_per_interface,
-            "rules_per_group" => &mut quotas.rules_per_group,
-            "rules_per_interface" => &mut quotas.rules_per_interface,
-            "addresses_per_basic_group" => &mut quotas.addresses_per_basic_group,
-            "interfaces_per_enterprise_group" => &mut quotas.interfaces_per_enterprise_group,
-            "groups_per_region" => &mut quotas.groups_per_region,
-            "vpcs_per_region" => &mut quotas.vpcs_per_region,
-            "vswitches_per_vpc" => &mut quotas.vswitches_per_vpc,
-            "interfaces_per_region" => &mut quotas.interfaces_per_region,
-            "client_tokens_per_account" => &mut quotas.client_tokens_per_account,
-            _ => panic!("no quota `{name}`"),
-        };
-        *quota = *number;
+        quotas.set(name, *number).unwrap();
     }
     quotas
 }

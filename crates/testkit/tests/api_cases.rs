@@ -57,6 +57,8 @@ const WITHOUT_CASE: &[(&str, &str)] = &[
     ("MissingParameter.RegionId", "the table asks for the region before the state does"),
     ("InvalidParameter.ConnectionTrackingConfiguration", "the table asks for each value alone"),
     ("InvalidParam.PrefixListAddressFamilyMismatch", "no action makes a prefix list yet"),
+    ("InvalidSecurityToken.Malformed", "needs a temporary key, which no action makes"),
+    ("InvalidSecurityToken.Expired", "needs a temporary key, which no action makes"),
 ];
 
 #[test]
@@ -68,7 +70,7 @@ fn every_code_that_can_be_raised_has_a_case() {
     raised.extend(codes_of_the_state());
     for action in action::all() {
         let required = action.parameters().filter(|parameter| parameter.required);
-        raised.extend(required.map(|parameter| format!("Missing{}", parameter.name)));
+        raised.extend(required.map(|parameter| parameter.missing().code.into_owned()));
     }
     let excused = |code: &str| WITHOUT_CASE.iter().any(|(own, _)| *own == code);
     let missing: Vec<_> =

@@ -91,7 +91,8 @@ fn take(request: &HttpRequest) -> Result<(), TestCaseError> {
     prop_assert!(held(&call.signed)? <= 12 * sent + PARAMETERS_MAX * NAME_BYTES_MAX);
     let key = |_: &str| {
         let account = portcullis_core::ids::AccountId(1);
-        Some(SigningKey { account, secret: AccessKeySecret::new(b"s"), active: true })
+        let secret = AccessKeySecret::new(b"s");
+        Some(SigningKey { account, secret, active: true, session: None })
     };
     if let Err(refusal) = verify(&call, 1_764_000_000_000, key) {
         complete(&refusal)?;

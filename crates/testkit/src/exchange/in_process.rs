@@ -205,21 +205,7 @@ impl Server for InProcess {
     }
 
     fn set_quota(&mut self, name: &str, number: usize) -> Result<(), String> {
-        let quotas = &mut self.settings.quotas;
-        let quota = match name {
-            "groups_per_interface" => &mut quotas.groups_per_interface,
-            "rules_per_group" => &mut quotas.rules_per_group,
-            "rules_per_interface" => &mut quotas.rules_per_interface,
-            "addresses_per_basic_group" => &mut quotas.addresses_per_basic_group,
-            "interfaces_per_enterprise_group" => &mut quotas.interfaces_per_enterprise_group,
-            "groups_per_region" => &mut quotas.groups_per_region,
-            "vpcs_per_region" => &mut quotas.vpcs_per_region,
-            "vswitches_per_vpc" => &mut quotas.vswitches_per_vpc,
-            "interfaces_per_region" => &mut quotas.interfaces_per_region,
-            "client_tokens_per_account" => &mut quotas.client_tokens_per_account,
-            _ => return Err(format!("no quota `{name}`")),
-        };
-        *quota = number;
-        Ok(())
+        let set = self.settings.quotas.set(name, number);
+        set.map_err(|error| format!("quota `{name}`: {error}"))
     }
 }

@@ -4,7 +4,7 @@
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use super::action::{Action, Parameter};
+use super::action::{Action, Effect, Parameter};
 use super::parameters::Parameters;
 use super::refusal::{Refusal, code, shown};
 
@@ -42,7 +42,36 @@ impl<'a> Arguments<'a> {
 
     /// A scalar that must be there.
     pub fn required<T: FromStr>(&self, name: &'static str) -> Result<T, Refusal> {
-        self.parse(name)?.ok_or_else(|| Refusal::missing(name).at(self.place(name)))
+        self.parse(name)?.ok_or_else(|| self.missing(name))
+    }
+
+    /// The call lacks what its action needs.
+    pub fn missing(&self, name: &'static str) -> Refusal {
+        let missing = self.row(name).map_or_else(|| Refusal::missing(name), Parameter::missing);
+        missing.at(self.place(name))
+    }
+
+    /// Refuses what the table says is not offered, wherever it stands.
+    pub fn refuse_unsupported(&self) -> Result<(), Refusal> {
+        let mut unsupported = self.action.parameters().filter_map(|row| match row.effect {
+            Effect::Refused(harmless) => Some((row, harmless)),
+            Effect::Obeyed | Effect::Ignored => None,
+        });
+        unsupported.try_for_each(|(row, harmless)| {
+            let asked = self.parameters.pairs().find(|(name, value)| {
+                let asks = !value.is_empty()
+                    && !harmless.iter().any(|own| own.eq_ignore_ascii_case(value));
+                asks && row.covers(&self.place(name))
+            });
+            match asked {
+                None => Ok(()),
+                Some((name, value)) => {
+                    let place = self.place(name);
+                    let message = format!("`{}` in `{place}` is not {}", shown(value), row.limits);
+                    Err(row.refused.refuse(message).with_help(row.doc).at(place))
+                }
+            }
+        })
     }
 
     /// A scalar converted by `convert`, which answers nothing for a value that does not fit.
@@ -93,6 +122,10 @@ impl<'a> Arguments<'a> {
         let bare = name.strip_suffix(".N").unwrap_or(name);
         let items = self.parameters.structures(bare)?;
         self.check_count(name, items.len(), most)?;
+        for (number, parameters) in &items {
+            // Those of one JSON text are seen here for the first time.
+            self.inner(name, *number, parameters).refuse_unsupported()?;
+        }
         Ok(items)
     }
 
@@ -153,6 +186,11 @@ impl<'a> Arguments<'a> {
             None => self.action.parameter(name),
         };
         debug_assert!(row.is_some(), "{} has no parameter {name}", self.action.name);
+        debug_assert!(
+            row.is_none_or(|row| row.effect == Effect::Obeyed),
+            "{} says that {name} comes to nothing",
+            self.action.name
+        );
         row
     }
 }

@@ -33,11 +33,14 @@ pub fn decode(action: &'static Action, call: &Call<'_>) -> Result<Decoded, Refus
     let region = region(action, call, &arguments)?;
     for parameter in action.parameters().filter(|parameter| parameter.required) {
         // A list is asked for by its decoder, which knows what else may stand for it.
-        let absent = parameter.kind != Kind::List && arguments.text(parameter.name).is_none();
+        let listed =
+            matches!(parameter.kind, Kind::List | Kind::Structures) || within_list(parameter.name);
+        let absent = !listed && arguments.text(parameter.name).is_none();
         if absent && parameter.name != "RegionId" {
-            return Err(Refusal::missing(parameter.name));
+            return Err(parameter.missing());
         }
     }
+    arguments.refuse_unsupported()?;
     let command = (action.decode)(&arguments)?;
     let dry_run = arguments.boolean("DryRun")?.unwrap_or(false);
     let mut decoded =
@@ -62,7 +65,7 @@ fn region(
     let Some(parameter) = action.parameter("RegionId") else { return Ok(None) };
     match named {
         Some(text) => text.parse().map(Some).map_err(|_| arguments.refuse("RegionId", text)),
-        None if parameter.required => Err(Refusal::missing("RegionId")),
+        None if parameter.required => Err(parameter.missing()),
         None => Ok(None),
     }
 }
@@ -96,6 +99,11 @@ fn digest(action: &Action, call: &Call<'_>, region: &Option<RegionId>) -> [u8; 3
         }
     }
     digest.finalize().into()
+}
+
+/// Whether a row is about one of a list.
+fn within_list(name: &str) -> bool {
+    name.contains(".N.")
 }
 
 /// `Tag` of `Tag.1.Key`.

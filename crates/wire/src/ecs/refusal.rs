@@ -151,7 +151,9 @@ codes! {
     NONCE_USED 400 "SignatureNonceUsed";
     ACCESS_KEY_NOT_FOUND 404 "InvalidAccessKeyId.NotFound";
     ACCESS_KEY_INACTIVE 400 "InvalidAccessKeyId.Inactive";
-    SECURITY_TOKEN 400 "InvalidSecurityToken.MismatchWithAccessKey";
+    TOKEN_MISMATCH 400 "InvalidSecurityToken.MismatchWithAccessKey";
+    TOKEN_MALFORMED 400 "InvalidSecurityToken.Malformed";
+    TOKEN_EXPIRED 400 "InvalidSecurityToken.Expired";
     ACTION_NOT_FOUND 404 "InvalidAction.NotFound";
     MISSING_ACTION 400 "MissingAction";
     VERSION 400 "InvalidVersion";

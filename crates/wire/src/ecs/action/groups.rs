@@ -13,10 +13,10 @@ use portcullis_core::rule::{Direction, Policy};
 use portcullis_core::world::{GroupType, InnerAccess};
 
 use super::shared::{
-    self, ANY_TEXT, NEXT_TOKEN, PAGES, REGION, RESOURCE_GROUP_ID, SECURITY_GROUP_ID, TAGS, boolean,
+    self, ANY_TEXT, NEXT_TOKEN, PAGES, REGION, RESOURCE_GROUP_ID, SECURITY_GROUP_ID, TAGS, ignored,
     max_results, text,
 };
-use super::{Action, Parameter, Product};
+use super::{Action, Kind, Parameter, Product};
 use crate::ecs::arguments::Arguments;
 use crate::ecs::json::Json;
 use crate::ecs::refusal::{Refusal, code};
@@ -157,8 +157,8 @@ const DESCRIBE: &[Parameter] = &[
     TYPE.documented("Groups of this type."),
     text("NetworkType", code::INVALID_PARAMETER, "vpc or classic", "Groups of this network."),
     RESOURCE_GROUP_ID.documented("Groups of this resource group."),
-    boolean("IsQueryEcsCount", "Accepted; the counts are always valid here."),
-    boolean("FuzzyQuery", "Not looked at."),
+    ignored("IsQueryEcsCount", Kind::Boolean, "The counts are always valid here."),
+    ignored("FuzzyQuery", Kind::Boolean, "`SecurityGroupName` is always compared exactly."),
     NEXT_TOKEN,
     max_results("a number from 1 to 100", "Most rows of a part; 10 beside `NextToken`."),
 ];

@@ -90,9 +90,6 @@ const TRACKING: &[Parameter] = &[
     ),
 ];
 
-/// Parameters that ask for addresses or hardware that are not offered.
-const UNSUPPORTED: &[&str] =
-    &["Ipv4Prefix.N", "Ipv4PrefixCount", "Ipv6Prefix.N", "Ipv6PrefixCount"];
 const PREFIX_DOC: &str = "Prefixes of an interface are not offered.";
 
 pub(super) const ACTIONS: &[Action] = &[
@@ -188,14 +185,13 @@ const CREATE: &[Parameter] = &[
         "Secondary, the one type offered",
         "`Secondary`, which is the default.",
     ),
-    row("Ipv4Prefix.N", Kind::List, code::UNSUPPORTED, "supported here: leave it out", PREFIX_DOC),
-    unsupported("Ipv4PrefixCount", PREFIX_DOC),
-    row("Ipv6Prefix.N", Kind::List, code::UNSUPPORTED, "supported here: leave it out", PREFIX_DOC),
-    unsupported("Ipv6PrefixCount", PREFIX_DOC),
+    unsupported("Ipv4Prefix.N", Kind::List, PREFIX_DOC),
+    unsupported("Ipv4PrefixCount", Kind::Integer, PREFIX_DOC),
+    unsupported("Ipv6Prefix.N", Kind::List, PREFIX_DOC),
+    unsupported("Ipv6PrefixCount", Kind::Integer, PREFIX_DOC),
 ];
 
 fn create(arguments: &Arguments<'_>) -> Result<Command, Refusal> {
-    shared::refuse_unsupported(arguments, UNSUPPORTED)?;
     arguments
         .convert("InstanceType", |text| text.eq_ignore_ascii_case("Secondary").then_some(()))?;
     let most = SECONDARY_ADDRESSES_MAX as u8;

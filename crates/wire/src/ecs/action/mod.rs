@@ -104,6 +104,19 @@ pub enum Kind {
     Structure,
 }
 
+/// What comes of a parameter that the public API has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// What its explanation says.
+    Obeyed,
+    /// None, whatever its value: ignoring it misleads nobody, for the reason that its explanation
+    /// gives.
+    Ignored,
+    /// It asks for what is not offered, and ignoring it would mislead: refused, for the reason that
+    /// its explanation gives. These values ask for nothing and are let pass.
+    Refused(&'static [&'static str]),
+}
+
 /// One parameter of an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parameter {
@@ -111,8 +124,12 @@ pub struct Parameter {
     pub name: &'static str,
     /// Its type.
     pub kind: Kind,
+    /// What comes of it.
+    pub effect: Effect,
     /// Whether the action needs it.
     pub required: bool,
+    /// How its absence is refused where it is required; `None`: `Missing` and its name.
+    pub absent: Option<Code>,
     /// How a value that does not fit is refused.
     pub refused: Code,
     /// What a value may be: "`{value}` is not {limits}".
@@ -131,6 +148,30 @@ impl Parameter {
     pub(super) const fn documented(self, doc: &'static str) -> Self {
         Self { doc, ..self }
     }
+
+    /// The refusal of a call that lacks it.
+    pub fn missing(&self) -> Refusal {
+        let refusal = Refusal::missing(self.name);
+        match self.absent {
+            Some(Code { name, status }) => Refusal { code: name.into(), status, ..refusal },
+            None => refusal,
+        }
+    }
+
+    /// Whether a name in a call is this parameter, or lies below it.
+    pub(super) fn covers(&self, name: &str) -> bool {
+        let mut given = name.split('.');
+        self.name.split('.').all(|own| match (own, given.next()) {
+            ("N", Some(number)) => is_number(number),
+            // A list may come as one JSON text under its bare name.
+            ("N", None) => true,
+            (own, given) => given == Some(own),
+        })
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// One action.
@@ -163,9 +204,28 @@ impl Action {
     }
 }
 
-/// Every action, by name within its subject.
+/// Actions on one kind of thing.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject {
+    /// Its short name, that of its reference page.
+    pub name: &'static str,
+    /// Its name for readers.
+    pub title: &'static str,
+    /// Its actions.
+    pub actions: &'static [Action],
+}
+
+/// Every subject, in the order of the reference.
+pub const SUBJECTS: &[Subject] = &[
+    Subject { name: "networks", title: "VPCs, vSwitches and regions", actions: vpcs::ACTIONS },
+    Subject { name: "groups", title: "Security groups", actions: groups::ACTIONS },
+    Subject { name: "rules", title: "Rules", actions: rules::ACTIONS },
+    Subject { name: "interfaces", title: "Network interfaces", actions: interfaces::ACTIONS },
+];
+
+/// Every action, in the order of its subject.
 pub fn all() -> impl Iterator<Item = &'static Action> {
-    [vpcs::ACTIONS, groups::ACTIONS, rules::ACTIONS, interfaces::ACTIONS].into_iter().flatten()
+    SUBJECTS.iter().flat_map(|subject| subject.actions)
 }
 
 /// The action that a call asks for.

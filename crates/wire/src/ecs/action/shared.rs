@@ -5,7 +5,7 @@ use portcullis_core::command::Paging;
 use portcullis_core::limits::{MAX_RESULTS_DEFAULT, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
 use portcullis_core::text::{Tag, TagFilter, TagKey, TagValue, Tags, TagsError};
 
-use super::{Kind, Parameter};
+use super::{Effect, Kind, Parameter};
 use crate::ecs::arguments::Arguments;
 use crate::ecs::limits::TAGS_PER_CALL_MAX;
 use crate::ecs::refusal::{Code, Refusal, code};
@@ -20,7 +20,8 @@ pub(super) const fn row(
     limits: &'static str,
     doc: &'static str,
 ) -> Parameter {
-    Parameter { name, kind, required: false, refused, limits, doc }
+    let effect = Effect::Obeyed;
+    Parameter { name, kind, effect, required: false, absent: None, refused, limits, doc }
 }
 
 pub(super) const fn text(
@@ -44,27 +45,33 @@ pub(super) const fn boolean(name: &'static str, doc: &'static str) -> Parameter 
     row(name, Kind::Boolean, code::INVALID_PARAMETER, "true or false", doc)
 }
 
-/// A parameter of the public API that asks for what is not offered here: refused, never ignored.
-pub(super) const fn unsupported(name: &'static str, doc: &'static str) -> Parameter {
-    row(name, Kind::Text, code::UNSUPPORTED, "supported here: leave it out", doc)
+/// A parameter of the public API that changes nothing here; `reason` says why that misleads nobody.
+pub(super) const fn ignored(name: &'static str, kind: Kind, reason: &'static str) -> Parameter {
+    let effect = Effect::Ignored;
+    Parameter { effect, ..row(name, kind, code::INVALID_PARAMETER, ANY_TEXT, reason) }
 }
 
-/// Refuses each of these that is there.
-pub(super) fn refuse_unsupported(
-    arguments: &Arguments<'_>,
-    names: &[&'static str],
-) -> Result<(), Refusal> {
-    for name in names {
-        let list = name.strip_suffix(".N");
-        let value = match list {
-            Some(bare) => arguments.parameters().list(bare)?.first().copied(),
-            None => arguments.text(name),
-        };
-        if let Some(value) = value {
-            return Err(arguments.refuse(name, value));
-        }
-    }
-    Ok(())
+/// A parameter of the public API that asks for what is not offered here: refused, never ignored,
+/// with all that lies below it.
+pub(super) const fn unsupported(name: &'static str, kind: Kind, reason: &'static str) -> Parameter {
+    // To say no to what is not there asks for nothing.
+    let harmless: &[&str] = match kind {
+        Kind::Boolean => &["false"],
+        Kind::Text | Kind::Integer | Kind::List | Kind::Structures | Kind::Structure => &[],
+    };
+    unsupported_unless(name, kind, harmless, reason)
+}
+
+/// The same, but for values that ask for nothing.
+pub(super) const fn unsupported_unless(
+    name: &'static str,
+    kind: Kind,
+    harmless: &'static [&'static str],
+    reason: &'static str,
+) -> Parameter {
+    let limits = "supported here: leave it out";
+    let effect = Effect::Refused(harmless);
+    Parameter { effect, ..row(name, kind, code::UNSUPPORTED, limits, reason) }
 }
 
 const REGION_LIMITS: &str = "a region of this server: 1 to 100 letters, digits, `-`, `_`, `.`";

@@ -5,10 +5,10 @@ use portcullis_core::command::{
 use portcullis_core::limits::IDS_PER_FILTER_MAX;
 
 use super::shared::{
-    self, ANY_TEXT, PAGES, REGION, REGION_OPTIONAL, RESOURCE_GROUP_ID, TAGS, boolean, comma_list,
-    integer, text,
+    self, PAGES, REGION, REGION_OPTIONAL, RESOURCE_GROUP_ID, TAGS, boolean, comma_list, integer,
+    text,
 };
-use super::{Action, Parameter, Product};
+use super::{Action, Kind, Parameter, Product};
 use crate::ecs::arguments::Arguments;
 use crate::ecs::refusal::{Refusal, code};
 
@@ -35,11 +35,10 @@ pub(super) const ACTIONS: &[Action] = &[
         summary: "Lists the regions of this server.",
         write: false,
         // Without `RegionId`: clients send their own default region, known here or not.
-        parameters: &[&[text(
+        parameters: &[&[shared::ignored(
             "AcceptLanguage",
-            code::INVALID_PARAMETER,
-            ANY_TEXT,
-            "Not looked at.",
+            Kind::Text,
+            "Names here are in one language.",
         )]],
         decode: |_| Ok(Command::DescribeRegions),
     },
@@ -95,9 +94,6 @@ pub(super) const ACTIONS: &[Action] = &[
     },
 ];
 
-/// Parameters of CreateVpc that ask for address pools; ignoring them would make another VPC.
-const VPC_POOLS: [&str; 4] = ["Ipv4IpamPoolId", "Ipv6IpamPoolId", "Ipv4CidrMask", "Ipv6CidrMask"];
-
 const CREATE_VPC: &[Parameter] = &[
     REGION,
     text(
@@ -122,14 +118,13 @@ const CREATE_VPC: &[Parameter] = &[
     text("VpcName", code::VPC_NAME, LABEL_LIMITS, "A name."),
     DESCRIPTION,
     RESOURCE_GROUP_ID,
-    shared::unsupported("Ipv4IpamPoolId", "Address pools are not offered."),
-    shared::unsupported("Ipv6IpamPoolId", "Address pools are not offered."),
-    shared::unsupported("Ipv4CidrMask", "Address pools are not offered."),
-    shared::unsupported("Ipv6CidrMask", "Address pools are not offered."),
+    shared::unsupported("Ipv4IpamPoolId", Kind::Text, "Address pools are not offered."),
+    shared::unsupported("Ipv6IpamPoolId", Kind::Text, "Address pools are not offered."),
+    shared::unsupported("Ipv4CidrMask", Kind::Integer, "Address pools are not offered."),
+    shared::unsupported("Ipv6CidrMask", Kind::Integer, "Address pools are not offered."),
 ];
 
 fn create_vpc(arguments: &Arguments<'_>) -> Result<Command, Refusal> {
-    shared::refuse_unsupported(arguments, &VPC_POOLS)?;
     let enable_ipv6 = arguments.boolean("EnableIpv6")?;
     let ipv6 = match (enable_ipv6, arguments.parse("Ipv6CidrBlock")?) {
         (Some(true), Some(block)) => VpcIpv6::Given(block),
@@ -184,11 +179,10 @@ const CREATE_VSWITCH: &[Parameter] = &[
     ),
     text("VSwitchName", code::VSWITCH_NAME, LABEL_LIMITS, "A name."),
     DESCRIPTION,
-    shared::unsupported("VpcIpv6CidrBlock", "A VPC has one IPv6 block."),
+    shared::unsupported("VpcIpv6CidrBlock", Kind::Text, "A VPC has one IPv6 block."),
 ];
 
 fn create_vswitch(arguments: &Arguments<'_>) -> Result<Command, Refusal> {
-    shared::refuse_unsupported(arguments, &["VpcIpv6CidrBlock"])?;
     Ok(Command::CreateVSwitch(CreateVSwitch {
         vpc: arguments.required("VpcId")?,
         zone: arguments.required("ZoneId")?,

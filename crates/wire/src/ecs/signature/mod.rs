@@ -9,6 +9,7 @@ use portcullis_core::records::{AccessKey, AccessKeySecret};
 use super::carrier::Call;
 use super::refusal::{Refusal, code};
 
+mod claim;
 pub mod rpc;
 
 /// A key of the account table, as verification needs it.
@@ -20,11 +21,22 @@ pub struct SigningKey {
     pub secret: AccessKeySecret,
     /// False where the key is disabled.
     pub active: bool,
+    /// What a temporary key goes with; nothing of a permanent one.
+    pub session: Option<SigningSession>,
+}
+
+/// The token that requests of a temporary key must carry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SigningSession {
+    /// The token's text.
+    pub token: String,
+    /// From when on it is of no use, in milliseconds of Unix time.
+    pub expires_at_ms: u64,
 }
 
 impl From<&AccessKey> for SigningKey {
     fn from(key: &AccessKey) -> Self {
-        Self { account: key.account, secret: key.secret.clone(), active: key.active }
+        Self { account: key.account, secret: key.secret.clone(), active: key.active, session: None }
     }
 }
 

@@ -4,15 +4,14 @@
 //! verifying, so that clients of our own and tests use the same string.
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{Hmac, Mac};
 use sha1::Sha1;
 
+use super::claim::{Claim, Places, mac};
 use super::{Authenticated, SigningKey};
 use crate::ecs::carrier::Call;
 use crate::ecs::form::{encode, encode_pairs};
-use crate::ecs::limits::{
-    ACCESS_KEY_ID_BYTES_MAX, NONCE_BYTES_MAX, STRING_TO_SIGN_SHOWN_MAX, TIMESTAMP_WINDOW_MS,
-};
+use crate::ecs::limits::{ACCESS_KEY_ID_BYTES_MAX, NONCE_BYTES_MAX, STRING_TO_SIGN_SHOWN_MAX};
 use crate::ecs::parameters::Parameters;
 use crate::ecs::refusal::{Refusal, code, shown};
 use crate::ecs::time;
@@ -21,6 +20,9 @@ use crate::ecs::time;
 pub const METHOD: &str = "HMAC-SHA1";
 /// The version.
 pub const VERSION: &str = "1.0";
+
+const PLACES: Places =
+    Places { access_key_id: "AccessKeyId", timestamp: "Timestamp", token: "SecurityToken" };
 
 /// The text that is signed.
 pub fn string_to_sign(http_method: &str, parameters: &Parameters) -> String {
@@ -35,13 +37,7 @@ pub fn sign(http_method: &str, parameters: &Parameters, secret: &[u8]) -> String
 }
 
 fn keyed(secret: &[u8], text: &str) -> Hmac<Sha1> {
-    // HMAC takes keys of any length; only the type of the constructor says otherwise.
-    let mut mac = match Hmac::<Sha1>::new_from_slice(&[secret, b"&"].concat()) {
-        Ok(mac) => mac,
-        Err(_) => unreachable!("HMAC takes keys of any length"),
-    };
-    mac.update(text.as_bytes());
-    mac
+    mac(&[secret, b"&"].concat(), text.as_bytes())
 }
 
 pub(super) fn verify(
@@ -56,37 +52,23 @@ pub(super) fn verify(
             .with_help("Write it as `2026-01-31T08:00:00Z`, in UTC.")
             .at("Timestamp")
     })?;
-    if timestamp_ms.abs_diff(now_ms) > TIMESTAMP_WINDOW_MS {
-        return Err(code::TIMESTAMP_EXPIRED
-            .refuse("Specified time stamp or date value is expired.")
-            .with_help(format!("The server's clock is at {}.", time::format(now_ms)))
-            .at("Timestamp"));
-    }
-    let key = lookup(fields.access_key_id).ok_or_else(|| {
-        code::ACCESS_KEY_NOT_FOUND.refuse("Specified access key is not found.").at("AccessKeyId")
-    })?;
-    let text = string_to_sign(&call.request.method, &call.signed);
-    if keyed(key.secret.expose(), &text).verify_slice(&fields.signature).is_err() {
+    let claim = Claim {
+        access_key_id: fields.access_key_id,
+        nonce: fields.nonce,
+        timestamp_ms,
+        token: call.parameters.get(PLACES.token),
+        places: &PLACES,
+    };
+    claim.settle(now_ms, lookup, |secret| {
+        let text = string_to_sign(&call.request.method, &call.signed);
+        if keyed(secret, &text).verify_slice(&fields.signature).is_ok() {
+            return Ok(());
+        }
         // Clients compare what follows the colon with their own string.
         let message = "Specified signature is not matched with our calculation. \
                        server string to sign is:";
         let text = text.get(..STRING_TO_SIGN_SHOWN_MAX).unwrap_or(&text);
-        return Err(code::SIGNATURE_MISMATCH.refuse(format!("{message}{text}")).at("Signature"));
-    }
-    if !key.active {
-        let refusal = code::ACCESS_KEY_INACTIVE.refuse("Specified access key is disabled.");
-        return Err(refusal.at("AccessKeyId"));
-    }
-    if call.parameters.get("SecurityToken").is_some() {
-        let message = "a permanent access key goes without `SecurityToken`";
-        return Err(code::SECURITY_TOKEN.refuse(message).at("SecurityToken"));
-    }
-    Ok(Authenticated {
-        access_key_id: fields.access_key_id.to_owned(),
-        account: key.account,
-        nonce: fields.nonce.to_owned(),
-        timestamp_ms,
-        expires_at_ms: timestamp_ms.saturating_add(TIMESTAMP_WINDOW_MS + 1),
+        Err(code::SIGNATURE_MISMATCH.refuse(format!("{message}{text}")).at("Signature"))
     })
 }
 
@@ -154,6 +136,7 @@ fn bounded(name: &str, value: &str, most: usize) -> Result<(), Refusal> {
 mod tests {
     use super::*;
     use crate::ecs::http::HttpRequest;
+    use crate::ecs::signature::SigningSession;
     use portcullis_core::ids::AccountId;
     use portcullis_core::records::AccessKeySecret;
 
@@ -167,9 +150,11 @@ mod tests {
         &SignatureVersion=1.0&SignatureNonce=e4dac19cdf0e36241820ec9d3cb8ca5f&AccessKeyId=testid";
     const SECRET: &[u8] = b"testsecret";
     const NOW: &str = "2016-02-23T12:46:24Z";
+    const NOW_MS: u64 = 1_456_231_584_000;
 
     fn key(active: bool) -> Option<SigningKey> {
-        Some(SigningKey { account: AccountId(7), secret: AccessKeySecret::new(SECRET), active })
+        let secret = AccessKeySecret::new(SECRET);
+        Some(SigningKey { account: AccountId(7), secret, active, session: None })
     }
 
     fn signed(method: &str, query: &str) -> String {
@@ -295,5 +280,28 @@ mod tests {
         let call = Call::read(&request).unwrap();
         let error = super::super::verify(&call, time::parse(NOW).unwrap(), |_| key(false));
         assert_eq!(error.unwrap_err().code, "InvalidAccessKeyId.Inactive");
+    }
+
+    #[test]
+    fn a_temporary_key_goes_with_its_token_until_it_expires() {
+        let token = SigningSession { token: "to+ken/=".to_owned(), expires_at_ms: NOW_MS + 1 };
+        let temporary = Some(SigningKey { session: Some(token), ..key(true).unwrap() });
+        let code_of = |more: &str, now_ms: u64| {
+            let query = with_signature(&format!("{DOCUMENTED}{more}"));
+            let request = HttpRequest::new("GET", &format!("/?{query}"));
+            let call = Call::read(&request).unwrap();
+            let verified = super::super::verify(&call, now_ms, |_| temporary.clone());
+            verified.map(|_| ()).map_err(|refusal| refusal.code.into_owned())
+        };
+        let own = "&SecurityToken=to%2Bken%2F%3D";
+        assert_eq!(code_of(own, NOW_MS), Ok(()));
+        for (more, now_ms, code) in [
+            ("", NOW_MS, "InvalidSecurityToken.Malformed"),
+            ("&SecurityToken=", NOW_MS, "InvalidSecurityToken.Malformed"),
+            ("&SecurityToken=to", NOW_MS, "InvalidSecurityToken.MismatchWithAccessKey"),
+            (own, NOW_MS + 1, "InvalidSecurityToken.Expired"),
+        ] {
+            assert_eq!(code_of(more, now_ms), Err(code.to_owned()), "{more}");
+        }
     }
 }
