@@ -14,6 +14,12 @@ pub const TAGS_PER_RESOURCE_MAX: usize = 20;
 pub const TAG_KEY_CHARACTERS_MAX: usize = 128;
 /// Longest value of a tag.
 pub const TAG_VALUE_CHARACTERS_MAX: usize = 128;
+/// Most resources that one call may tag.
+pub const RESOURCES_PER_TAG_CALL_MAX: usize = 50;
+/// Most tag filters with parts of texts in one call, and most values in each.
+pub const TAG_SEARCHES_MAX: usize = 5;
+/// Largest `MaxResults` of ListTagResources, and where none is sent.
+pub const TAG_RESULTS_MAX: u32 = 50;
 /// Most rules that one call may authorize or revoke.
 pub const PERMISSIONS_PER_CALL_MAX: usize = 100;
 /// Most ids in one `Describe` filter.

@@ -191,6 +191,29 @@ impl Tags {
         self.0.iter()
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// These and `more`; a key that is there already keeps its place and gets the new value.
+    pub fn with(&self, more: &Self) -> Result<Self, TagsError> {
+        let mut tags = self.0.clone();
+        for new in more.iter() {
+            match tags.iter_mut().find(|tag| tag.key == new.key) {
+                Some(own) => own.value = new.value.clone(),
+                None => tags.push(new.clone()),
+            }
+        }
+        Self::new(tags)
+    }
+
+    /// These without those of the given keys.
+    #[must_use]
+    pub fn without(&self, keys: &[TagKey]) -> Self {
+        Self(self.0.iter().filter(|tag| !keys.contains(&tag.key)).cloned().collect())
+    }
+
     /// Whether all of `filters` are met.
     pub fn meet(&self, filters: &[TagFilter]) -> bool {
         filters.iter().all(|filter| {
@@ -247,6 +270,18 @@ mod tests {
         let twice = Tags::new(vec![tag("a"), tag("b"), tag("a")]);
         assert_eq!(twice, Err(TagsError::Duplicate("a".parse().unwrap())));
         let tags = Tags::new(many(2)).unwrap();
+        let more = Tags::new(vec![
+            Tag { key: "k1".parse().unwrap(), value: "w".parse().unwrap() },
+            tag("new"),
+        ]);
+        let both = tags.with(&more.unwrap()).unwrap();
+        let texts: Vec<_> = both.iter().map(|tag| (tag.key.as_str(), tag.value.as_str())).collect();
+        assert_eq!(texts, [("k0", "v"), ("k1", "w"), ("new", "v")]);
+        let fewer = both.without(&["k0".parse().unwrap(), "new".parse().unwrap()]);
+        assert_eq!(fewer.iter().count(), 1);
+        let full = Tags::new(many(TAGS_PER_RESOURCE_MAX)).unwrap();
+        assert_eq!(full.with(&both), Err(TagsError::TooMany));
+        assert_eq!(full.with(&tags), Ok(full.clone()));
         let filter = |value: Option<&str>| TagFilter {
             key: "k1".parse().unwrap(),
             value: value.map(|v| v.parse().unwrap()),

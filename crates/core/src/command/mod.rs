@@ -2,6 +2,7 @@
 //!
 //! Values here are typed and say nothing false alone; whether they fit the state is decided by
 //! [`crate::state`]. Texts, spellings and defaults of spelling are the wire's business.
+mod absent;
 mod account;
 mod group;
 mod interface;
@@ -9,7 +10,10 @@ mod network;
 mod outcome;
 mod paging;
 mod rule;
+mod service;
+mod tag;
 
+pub use absent::{Absent, DescribeAbsent};
 pub use account::CreateRootAccount;
 pub use group::{
     CreateSecurityGroup, DescribeSecurityGroupAttribute, DescribeSecurityGroups,
@@ -20,11 +24,18 @@ pub use interface::{
     ModifyNetworkInterfaceAttribute, NetworkInterfaceRow,
 };
 pub use network::{
-    CreateVSwitch, CreateVpc, DescribeVSwitches, DescribeVpcs, VSwitchRow, VpcIpv6, VpcRow,
+    CreateVSwitch, CreateVpc, DescribeRouteTables, DescribeVSwitches, DescribeVpcs,
+    ModifyVSwitchAttribute, ModifyVpcAttribute, RouteTableRow, VSwitchIpv6, VSwitchRow, VpcIpv6,
+    VpcRow,
 };
 pub use outcome::{Outcome, Written};
 pub use paging::{Page, Paging};
 pub use rule::{Authorize, Revoke, RevokedRules, RuleFields, RuleRow, RuleSpec};
+pub use service::{DescribeEndpoints, Service};
+pub use tag::{
+    ListTagResources, MoveResourceGroup, Resource, ResourceKind, TagPattern, TagPatternError,
+    TagResources, TagRow, TagSearch, Untag, UntagResources,
+};
 
 use crate::ids::{AccountId, NetworkInterfaceId, RegionId, SecurityGroupId, VSwitchId, VpcId};
 use crate::settings::Settings;
@@ -69,6 +80,14 @@ pub struct Context<'a> {
 pub enum Command {
     /// DescribeRegions.
     DescribeRegions,
+    /// DescribeZones.
+    DescribeZones,
+    /// DescribeEndpoints.
+    DescribeEndpoints(DescribeEndpoints),
+    /// GetCallerIdentity.
+    GetCallerIdentity,
+    /// DescribeDisks and its like.
+    DescribeAbsent(DescribeAbsent),
     /// CreateVpc.
     CreateVpc(CreateVpc),
     /// DeleteVpc.
@@ -78,6 +97,17 @@ pub enum Command {
     },
     /// DescribeVpcs.
     DescribeVpcs(DescribeVpcs),
+    /// DescribeVpcAttribute.
+    DescribeVpcAttribute {
+        /// `VpcId`.
+        vpc: VpcId,
+    },
+    /// ModifyVpcAttribute.
+    ModifyVpcAttribute(ModifyVpcAttribute),
+    /// DescribeRouteTables.
+    DescribeRouteTables(DescribeRouteTables),
+    /// DescribeRouteTableList.
+    DescribeRouteTableList(DescribeRouteTables),
     /// CreateVSwitch.
     CreateVSwitch(CreateVSwitch),
     /// DeleteVSwitch.
@@ -87,6 +117,21 @@ pub enum Command {
     },
     /// DescribeVSwitches.
     DescribeVSwitches(DescribeVSwitches),
+    /// DescribeVSwitchAttributes.
+    DescribeVSwitchAttributes {
+        /// `VSwitchId`.
+        vswitch: VSwitchId,
+    },
+    /// ModifyVSwitchAttribute.
+    ModifyVSwitchAttribute(ModifyVSwitchAttribute),
+    /// TagResources.
+    TagResources(TagResources),
+    /// UntagResources, UnTagResources.
+    UntagResources(UntagResources),
+    /// ListTagResources.
+    ListTagResources(ListTagResources),
+    /// JoinResourceGroup, MoveResourceGroup.
+    MoveResourceGroup(MoveResourceGroup),
     /// CreateSecurityGroup.
     CreateSecurityGroup(CreateSecurityGroup),
     /// DeleteSecurityGroup.
@@ -143,16 +188,30 @@ impl Command {
     pub fn is_write(&self) -> bool {
         match self {
             Self::DescribeRegions
+            | Self::DescribeZones
+            | Self::DescribeEndpoints(_)
+            | Self::GetCallerIdentity
+            | Self::DescribeAbsent(_)
             | Self::DescribeVpcs(_)
+            | Self::DescribeVpcAttribute { .. }
+            | Self::DescribeRouteTables(_)
+            | Self::DescribeRouteTableList(_)
             | Self::DescribeVSwitches(_)
+            | Self::DescribeVSwitchAttributes { .. }
+            | Self::ListTagResources(_)
             | Self::DescribeSecurityGroups(_)
             | Self::DescribeSecurityGroupAttribute(_)
             | Self::DescribeNetworkInterfaces(_)
             | Self::DescribeBindings => false,
             Self::CreateVpc(_)
             | Self::DeleteVpc { .. }
+            | Self::ModifyVpcAttribute(_)
             | Self::CreateVSwitch(_)
             | Self::DeleteVSwitch { .. }
+            | Self::ModifyVSwitchAttribute(_)
+            | Self::TagResources(_)
+            | Self::UntagResources(_)
+            | Self::MoveResourceGroup(_)
             | Self::CreateSecurityGroup(_)
             | Self::DeleteSecurityGroup { .. }
             | Self::ModifySecurityGroupPolicy { .. }

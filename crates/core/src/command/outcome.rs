@@ -5,10 +5,12 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::command::{
-    NetworkInterfaceRow, Page, SecurityGroupAttribute, SecurityGroupRow, VSwitchRow, VpcRow,
+    Absent, NetworkInterfaceRow, Page, ResourceKind, RouteTableRow, SecurityGroupAttribute,
+    SecurityGroupRow, Service, TagRow, VSwitchRow, VpcRow,
 };
 use crate::ids::{
-    AccountId, ResourceGroupId, RouteTableId, RouterId, SecurityGroupId, VSwitchId, VpcId,
+    AccountId, RegionId, ResourceGroupId, RouteTableId, RouterId, SecurityGroupId, VSwitchId,
+    VpcId, ZoneId,
 };
 use crate::records::{Binding, InterfaceRecord};
 use crate::settings::Region;
@@ -20,6 +22,24 @@ pub enum Outcome {
     Written(Written),
     /// Of DescribeRegions.
     Regions(Vec<Region>),
+    /// Of DescribeZones.
+    Zones(Vec<ZoneId>),
+    /// Of DescribeEndpoints: the service, if it is here.
+    Endpoints(RegionId, Option<Service>),
+    /// Of GetCallerIdentity.
+    CallerIdentity(AccountId),
+    /// Of DescribeDisks and its like.
+    Absent(Absent, Page<core::convert::Infallible>),
+    /// Of DescribeVpcAttribute.
+    Vpc(Box<VpcRow>),
+    /// Of DescribeVSwitchAttributes.
+    VSwitch(Box<VSwitchRow>),
+    /// Of DescribeRouteTables.
+    RouteTables(Page<RouteTableRow>),
+    /// Of DescribeRouteTableList.
+    RouteTableList(Page<RouteTableRow>),
+    /// Of ListTagResources.
+    Tags(ResourceKind, Page<TagRow>),
     /// Of DescribeVpcs.
     Vpcs(Page<VpcRow>),
     /// Of DescribeVSwitches.

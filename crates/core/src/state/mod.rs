@@ -14,7 +14,9 @@ mod interface;
 mod multimap;
 mod rule_table;
 mod rules;
+mod service;
 mod spans;
+mod tags;
 mod token;
 mod vpc;
 mod vswitch;
@@ -27,8 +29,8 @@ use alloc::vec::Vec;
 use crate::command::{Command, Context, Outcome, Written};
 use crate::error::ApiError;
 use crate::ids::{
-    AccessKeyId, AccountId, NetworkInterfaceId, SecurityGroupId, SecurityGroupRuleId, VSwitchId,
-    VpcId,
+    AccessKeyId, AccountId, NetworkInterfaceId, RegionId, SecurityGroupId, SecurityGroupRuleId,
+    VSwitchId, VpcId,
 };
 use crate::records::{
     AccessKey, Account, Binding, Change, GroupRecord, InterfaceRecord, Record, RecordKey,
@@ -97,7 +99,7 @@ impl State {
         context: &mut Context<'_>,
         command: &Command,
     ) -> Result<Decision, ApiError> {
-        self.check_region(context)?;
+        self.check_region(context, context.region.as_ref(), "RegionId")?;
         let write = command.is_write();
         let remembered = if write { self.recall(context)? } else { None };
         let decision = match remembered {
@@ -118,12 +120,34 @@ impl State {
             Command::DescribeRegions => {
                 Ok(Decision::read(Outcome::Regions(context.settings.regions.clone())))
             }
+            Command::DescribeZones => self.describe_zones(context),
+            Command::DescribeEndpoints(command) => self.describe_endpoints(context, command),
+            Command::GetCallerIdentity => {
+                Ok(Decision::read(Outcome::CallerIdentity(context.caller)))
+            }
+            Command::DescribeAbsent(command) => Ok(Self::describe_absent(command)),
             Command::CreateVpc(command) => self.create_vpc(context, command),
             Command::DeleteVpc { vpc } => self.delete_vpc(context, vpc),
             Command::DescribeVpcs(command) => self.describe_vpcs(context, command),
+            Command::DescribeVpcAttribute { vpc } => self.describe_vpc_attribute(context, vpc),
+            Command::ModifyVpcAttribute(command) => self.modify_vpc(context, command),
+            Command::DescribeRouteTables(command) => {
+                self.describe_route_tables(context, command, Outcome::RouteTables)
+            }
+            Command::DescribeRouteTableList(command) => {
+                self.describe_route_tables(context, command, Outcome::RouteTableList)
+            }
             Command::CreateVSwitch(command) => self.create_vswitch(context, command),
             Command::DeleteVSwitch { vswitch } => self.delete_vswitch(context, vswitch),
             Command::DescribeVSwitches(command) => self.describe_vswitches(context, command),
+            Command::DescribeVSwitchAttributes { vswitch } => {
+                self.describe_vswitch_attributes(context, vswitch)
+            }
+            Command::ModifyVSwitchAttribute(command) => self.modify_vswitch(context, command),
+            Command::TagResources(command) => self.tag_resources(context, command),
+            Command::UntagResources(command) => self.untag_resources(context, command),
+            Command::ListTagResources(command) => self.list_tag_resources(context, command),
+            Command::MoveResourceGroup(command) => self.move_resource_group(context, command),
             Command::CreateSecurityGroup(command) => self.create_group(context, command),
             Command::DeleteSecurityGroup { group } => self.delete_group(context, group),
             Command::DescribeSecurityGroups(command) => self.describe_groups(context, command),
@@ -268,20 +292,21 @@ impl State {
         self.bindings.values()
     }
 
-    fn check_region(&self, context: &Context<'_>) -> Result<(), ApiError> {
-        match &context.region {
-            Some(region) if !context.settings.regions.iter().any(|known| known.id == *region) => {
-                let known = context.settings.regions.iter().map(|known| known.id.as_str());
-                let known = known.collect::<Vec<_>>().join(", ");
-                Err(ApiError::not_found(
-                    "InvalidRegionId.NotFound",
-                    "The specified RegionId does not exist.",
-                )
-                .at("RegionId")
-                .help(alloc::format!("Regions here: {known}.")))
-            }
-            _ => Ok(()),
+    fn check_region(
+        &self,
+        context: &Context<'_>,
+        asked: Option<&RegionId>,
+        place: &'static str,
+    ) -> Result<(), ApiError> {
+        let regions = &context.settings.regions;
+        if asked.is_none_or(|asked| regions.iter().any(|known| known.id == *asked)) {
+            return Ok(());
         }
+        let known = regions.iter().map(|known| known.id.as_str()).collect::<Vec<_>>().join(", ");
+        let message = "The specified RegionId does not exist.";
+        Err(ApiError::not_found("InvalidRegionId.NotFound", message)
+            .at(place)
+            .help(alloc::format!("Regions here: {known}.")))
     }
 }
 

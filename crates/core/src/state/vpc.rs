@@ -4,9 +4,11 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::command::{Context, CreateVpc, DescribeVpcs, Outcome, VpcIpv6, VpcRow, Written};
+use crate::command::{
+    Context, CreateVpc, DescribeVpcs, Edit, ModifyVpcAttribute, Outcome, VpcIpv6, VpcRow, Written,
+};
 use crate::error::ApiError;
-use crate::ids::VpcId;
+use crate::ids::{VSwitchId, VpcId};
 use crate::limits::{USER_CIDRS_MAX, VPC_IPV6_PREFIX_LENGTH, VPC_PREFIX_LENGTHS};
 use crate::net::{Cidr, Family, Prefix};
 use crate::records::{Change, Record, RecordKey, Vpc};
@@ -90,13 +92,7 @@ impl State {
                 "The number of VPCs in the region has reached its quota.",
             ));
         }
-        let ipv6_cidr = match &command.ipv6 {
-            VpcIpv6::Disabled => None,
-            VpcIpv6::Assigned => Some(draw::ipv6_block(context.dice, |drawn| {
-                self.vpcs.values().any(|vpc| vpc.ipv6_cidr == Some(*drawn))
-            })?),
-            VpcIpv6::Given(cidr) => Some(vpc_ipv6_cidr(*cidr)?),
-        };
+        let ipv6_cidr = self.ipv6_block_for(context, &command.ipv6)?;
         let vpc = Vpc {
             id: draw::id(context.dice, "vpc-", |id| self.vpcs.contains_key(id))?,
             owner: context.caller,
@@ -123,6 +119,79 @@ impl State {
             resource_group: vpc.resource_group.clone(),
         };
         Ok(Decision::write(written, vec![Change::Put(Record::Vpc(vpc))]))
+    }
+
+    fn ipv6_block_for(
+        &self,
+        context: &mut Context<'_>,
+        asked: &VpcIpv6,
+    ) -> Result<Option<Prefix>, ApiError> {
+        match asked {
+            VpcIpv6::Disabled => Ok(None),
+            VpcIpv6::Assigned => {
+                let taken =
+                    |drawn: &Prefix| self.vpcs.values().any(|vpc| vpc.ipv6_cidr == Some(*drawn));
+                draw::ipv6_block(context.dice, taken).map(Some)
+            }
+            VpcIpv6::Given(cidr) => vpc_ipv6_cidr(*cidr).map(Some),
+        }
+    }
+
+    pub(super) fn modify_vpc(
+        &self,
+        context: &mut Context<'_>,
+        command: &ModifyVpcAttribute,
+    ) -> Result<Decision, ApiError> {
+        let old = self.own_vpc(context, &command.vpc).ok_or_else(vpc_not_found)?;
+        let mut vpc = old.clone();
+        if let Some(name) = &command.name {
+            vpc.name = Some(name.clone());
+        }
+        match &command.description {
+            Edit::Keep => {}
+            Edit::Clear => vpc.description = None,
+            Edit::Set(text) => vpc.description = Some(text.clone()),
+        }
+        if command.cidr.is_some() {
+            vpc.cidr = vpc_cidr(command.cidr)?;
+            let mut vswitches = self.vswitches_of(&vpc.id);
+            if let Some(outside) = vswitches.find(|vswitch| !encloses(vpc.cidr, vswitch.cidr)) {
+                return Err(still_in_use("CidrBlock", &outside.id, "lies outside the new block"));
+            }
+        }
+        match (&command.ipv6, old.ipv6_cidr) {
+            (None, _) | (Some(VpcIpv6::Assigned), Some(_)) => {}
+            (Some(VpcIpv6::Given(cidr)), Some(own)) => {
+                if vpc_ipv6_cidr(*cidr)? != own {
+                    let message = "The VPC has an IPv6 block already, which cannot be changed.";
+                    return Err(bad_ipv6_cidr(message));
+                }
+            }
+            (Some(VpcIpv6::Disabled), Some(_)) => {
+                let mut vswitches = self.vswitches_of(&vpc.id);
+                if let Some(vswitch) = vswitches.find(|vswitch| vswitch.ipv6_cidr.is_some()) {
+                    return Err(still_in_use("EnableIPv6", &vswitch.id, "has a part of the block"));
+                }
+                vpc.ipv6_cidr = None;
+            }
+            (Some(asked), None) => vpc.ipv6_cidr = self.ipv6_block_for(context, asked)?,
+        }
+        let changed = vpc != *old;
+        Ok(Decision::done(changed.then_some(Change::Put(Record::Vpc(vpc))).into_iter().collect()))
+    }
+
+    pub(super) fn describe_vpc_attribute(
+        &self,
+        context: &Context<'_>,
+        id: &VpcId,
+    ) -> Result<Decision, ApiError> {
+        let vpc = self.own_vpc(context, id).ok_or_else(vpc_not_found)?.clone();
+        Ok(Decision::read(Outcome::Vpc(alloc::boxed::Box::new(self.vpc_row(vpc)))))
+    }
+
+    fn vpc_row(&self, vpc: Vpc) -> VpcRow {
+        let vswitches = self.index.vswitches_of_vpc.get(&vpc.id).cloned().collect();
+        VpcRow { vpc, vswitches }
     }
 
     pub(super) fn delete_vpc(
@@ -160,17 +229,17 @@ impl State {
             .filter(|vpc| {
                 command.name.as_ref().is_none_or(|name| vpc.name.as_ref() == Some(name))
                     && command.is_default != Some(true)
+                    && command.enable_ipv6.is_none_or(|on| vpc.ipv6_cidr.is_some() == on)
+                    && !command.with_dhcp_options
+                    && command.owner.is_none_or(|owner| vpc.owner == owner)
                     && (command.resource_group.is_none()
                         || vpc.resource_group == command.resource_group)
                     && vpc.tags.meet(&command.tags)
             })
             .map(|vpc| Descending(vpc.id.clone()))
             .collect();
-        let page = part(keys, &command.paging)?.rows(|key| {
-            let vpc = self.vpcs.get(&key.0)?.clone();
-            let vswitches = self.index.vswitches_of_vpc.get(&key.0).cloned().collect();
-            Some(VpcRow { vpc, vswitches })
-        });
+        let page = part(keys, &command.paging)?
+            .rows(|key| self.vpcs.get(&key.0).map(|vpc| self.vpc_row(vpc.clone())));
         Ok(Decision::read(Outcome::Vpcs(page)))
     }
 
@@ -218,11 +287,17 @@ fn vpc_ipv6_cidr(cidr: Cidr) -> Result<Prefix, ApiError> {
     block(cidr, Family::V6)
         .filter(|prefix| prefix.length() == VPC_IPV6_PREFIX_LENGTH && allowed(prefix))
         .ok_or_else(|| {
-            ApiError::invalid(
-                "InvalidIpv6CidrBlock.Malformed",
-                "The specified Ipv6CidrBlock is not valid.",
-            )
-            .at("Ipv6CidrBlock")
-            .help("Send a /56 of unicast addresses without host bits.")
+            bad_ipv6_cidr("The specified Ipv6CidrBlock is not valid.")
+                .help("Send a /56 of unicast addresses without host bits.")
         })
+}
+
+/// The refusal of an IPv6 block.
+pub(super) fn bad_ipv6_cidr(message: &'static str) -> ApiError {
+    ApiError::invalid("InvalidIpv6CidrBlock.Malformed", message).at("Ipv6CidrBlock")
+}
+
+fn still_in_use(place: &'static str, vswitch: &VSwitchId, why: &str) -> ApiError {
+    let message = alloc::format!("The vSwitch `{vswitch}` of the VPC {why}.");
+    ApiError::forbidden("DependencyViolation.VSwitch", message).at(place)
 }

@@ -3,7 +3,10 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv6Addr};
 
-use crate::command::{Context, CreateVSwitch, DescribeVSwitches, Outcome, VSwitchRow, Written};
+use crate::command::{
+    Context, CreateVSwitch, DescribeRouteTables, DescribeVSwitches, Edit, ModifyVSwitchAttribute,
+    Outcome, Page, RouteTableRow, VSwitchIpv6, VSwitchRow, Written,
+};
 use crate::error::ApiError;
 use crate::ids::{VSwitchId, VpcId};
 use crate::limits::{VSWITCH_IPV6_PREFIX_LENGTH, VSWITCH_PREFIX_LENGTHS};
@@ -11,7 +14,7 @@ use crate::net::{Family, Prefix, address_bits};
 use crate::records::{Change, Record, RecordKey, VSwitch, Vpc};
 use crate::state::account::sees;
 use crate::state::describe::{Descending, in_sight, part};
-use crate::state::vpc::{bad_cidr, block, encloses, overlap, vpc_not_found};
+use crate::state::vpc::{bad_cidr, bad_ipv6_cidr, block, encloses, overlap, vpc_not_found};
 use crate::state::{Decision, State, draw};
 
 /// Addresses at the start of a block that no interface gets: the network's.
@@ -39,8 +42,10 @@ fn overlapped() -> ApiError {
     .at("CidrBlock")
 }
 
-fn bad_ipv6(message: &'static str) -> ApiError {
-    ApiError::invalid("InvalidIpv6CidrBlock.Malformed", message).at("Ipv6CidrBlock")
+/// Unknown to an action of the Vpc product.
+fn vswitch_not_found() -> ApiError {
+    ApiError::not_found("InvalidVswitchID.NotFound", "The specified vSwitch does not exist.")
+        .at("VSwitchId")
 }
 
 impl State {
@@ -94,19 +99,13 @@ impl State {
         Ok(Decision::write(written, vec![Change::Put(Record::VSwitch(vswitch))]))
     }
 
-    fn vswitches_of(&self, vpc: &VpcId) -> impl Iterator<Item = &VSwitch> {
+    pub(super) fn vswitches_of(&self, vpc: &VpcId) -> impl Iterator<Item = &VSwitch> {
         self.index.vswitches_of_vpc.get(vpc).filter_map(|id| self.vswitches.get(id))
     }
 
-    /// The /64 of this number in the VPC's /56.
+    /// The /64 of this number in the VPC's /56, if no other vSwitch has it.
     fn ipv6_block_of(&self, vpc: &Vpc, index: u8) -> Result<Prefix, ApiError> {
-        let whole = vpc.ipv6_cidr.ok_or_else(|| {
-            bad_ipv6("The VPC has no IPv6 block.").help("Create the VPC with EnableIpv6.")
-        })?;
-        let bits = address_bits(whole.address()) | (u128::from(index) << 64);
-        let address = IpAddr::V6(Ipv6Addr::from_bits(bits));
-        let prefix = Prefix::new(address, VSWITCH_IPV6_PREFIX_LENGTH)
-            .ok_or_else(|| bad_ipv6("The specified Ipv6CidrBlock is not valid."))?;
+        let prefix = ipv6_part(vpc, index)?;
         if self.vswitches_of(&vpc.id).any(|other| other.ipv6_cidr == Some(prefix)) {
             return Err(ApiError::invalid(
                 "InvalidIpv6CidrBlock.Overlapped",
@@ -122,13 +121,7 @@ impl State {
         context: &Context<'_>,
         id: &VSwitchId,
     ) -> Result<Decision, ApiError> {
-        let vswitch = self.own_vswitch(context, id).ok_or_else(|| {
-            ApiError::not_found(
-                "InvalidVswitchID.NotFound",
-                "The specified vSwitch does not exist.",
-            )
-            .at("VSwitchId")
-        })?;
+        let vswitch = self.own_vswitch(context, id).ok_or_else(vswitch_not_found)?;
         if self.index.interfaces_of_vswitch.count(&vswitch.id) > 0 {
             return Err(ApiError::forbidden(
                 "DependencyViolation.NetworkInterface",
@@ -158,16 +151,131 @@ impl State {
                     && command.zone.as_ref().is_none_or(|zone| vswitch.zone == *zone)
                     && command.name.as_ref().is_none_or(|name| vswitch.name.as_ref() == Some(name))
                     && command.is_default != Some(true)
+                    && command.enable_ipv6.is_none_or(|on| vswitch.ipv6_cidr.is_some() == on)
+                    && command.owner.is_none_or(|owner| vswitch.owner == owner)
                     && vswitch.tags.meet(&command.tags)
+                    && self.vpcs.get(&vswitch.vpc).is_some_and(|vpc| {
+                        let table = &command.route_table;
+                        table.as_ref().is_none_or(|table| vpc.route_table == *table)
+                            && (command.resource_group.is_none()
+                                || vpc.resource_group == command.resource_group)
+                    })
             })
             .map(|vswitch| Descending(vswitch.id.clone()))
             .collect();
-        let page = part(keys, &command.paging)?.rows(|key| {
-            let vswitch = self.vswitches.get(&key.0)?.clone();
-            let available_addresses = self.available_addresses(&vswitch);
-            Some(VSwitchRow { vswitch, available_addresses })
-        });
+        let page = part(keys, &command.paging)?
+            .rows(|key| self.vswitch_row(self.vswitches.get(&key.0)?.clone()));
         Ok(Decision::read(Outcome::VSwitches(page)))
+    }
+
+    pub(super) fn describe_vswitch_attributes(
+        &self,
+        context: &Context<'_>,
+        id: &VSwitchId,
+    ) -> Result<Decision, ApiError> {
+        let vswitch = self.own_vswitch(context, id).cloned();
+        let row = vswitch.and_then(|vswitch| self.vswitch_row(vswitch));
+        let row = row.ok_or_else(vswitch_not_found)?;
+        Ok(Decision::read(Outcome::VSwitch(alloc::boxed::Box::new(row))))
+    }
+
+    fn vswitch_row(&self, vswitch: VSwitch) -> Option<VSwitchRow> {
+        let vpc = self.vpcs.get(&vswitch.vpc)?;
+        Some(VSwitchRow {
+            available_addresses: self.available_addresses(&vswitch),
+            route_table: vpc.route_table.clone(),
+            resource_group: vpc.resource_group.clone(),
+            vswitch,
+        })
+    }
+
+    pub(super) fn modify_vswitch(
+        &self,
+        context: &Context<'_>,
+        command: &ModifyVSwitchAttribute,
+    ) -> Result<Decision, ApiError> {
+        let old = self.own_vswitch(context, &command.vswitch).ok_or_else(vswitch_not_found)?;
+        let mut vswitch = old.clone();
+        if let Some(name) = &command.name {
+            vswitch.name = Some(name.clone());
+        }
+        match &command.description {
+            Edit::Keep => {}
+            Edit::Clear => vswitch.description = None,
+            Edit::Set(text) => vswitch.description = Some(text.clone()),
+        }
+        if let Some(asked) = command.ipv6 {
+            vswitch.ipv6_cidr = self.ipv6_block_of_vswitch(old, asked)?;
+        }
+        let change = (vswitch != *old).then_some(Change::Put(Record::VSwitch(vswitch)));
+        Ok(Decision::done(change.into_iter().collect()))
+    }
+
+    /// The IPv6 block that a vSwitch has once it is changed as asked.
+    fn ipv6_block_of_vswitch(
+        &self,
+        vswitch: &VSwitch,
+        asked: VSwitchIpv6,
+    ) -> Result<Option<Prefix>, ApiError> {
+        let vpc = self.vpcs.get(&vswitch.vpc).ok_or_else(vpc_not_found)?;
+        match (asked, vswitch.ipv6_cidr) {
+            (VSwitchIpv6::Disabled, None) => Ok(None),
+            (VSwitchIpv6::Disabled, Some(_)) => {
+                let pool = self.index.pools.get(&vswitch.id);
+                if pool.is_some_and(|pool| !pool.ipv6.is_empty()) {
+                    return Err(ApiError::forbidden(
+                        "DependencyViolation.Ipv6Address",
+                        "Network interfaces of the vSwitch still have IPv6 addresses.",
+                    )
+                    .at("EnableIPv6")
+                    .help("Take these addresses from the interfaces first."));
+                }
+                Ok(None)
+            }
+            (VSwitchIpv6::Enabled, Some(own)) => Ok(Some(own)),
+            (VSwitchIpv6::Enabled, None) => Err(ApiError::missing("Ipv6CidrBlock")),
+            (VSwitchIpv6::Number(index), None) => self.ipv6_block_of(vpc, index).map(Some),
+            (VSwitchIpv6::Number(index), Some(own)) => {
+                if ipv6_part(vpc, index)? == own {
+                    return Ok(Some(own));
+                }
+                let message = "The vSwitch has an IPv6 block already, which cannot be changed.";
+                Err(bad_ipv6_cidr(message))
+            }
+        }
+    }
+
+    /// A VPC has one route table, the system's, with a route to each of its vSwitches.
+    pub(super) fn describe_route_tables(
+        &self,
+        context: &Context<'_>,
+        command: &DescribeRouteTables,
+        outcome: fn(Page<RouteTableRow>) -> Outcome,
+    ) -> Result<Decision, ApiError> {
+        let candidates: Vec<&VpcId> = match &command.vpc {
+            Some(vpc) => alloc::vec![vpc],
+            None => in_sight(&self.index.vpcs, context),
+        };
+        let keys = candidates
+            .into_iter()
+            .filter_map(|id| self.own_vpc(context, id))
+            .filter(|vpc| {
+                !command.none_fits
+                    && command.route_table.as_ref().is_none_or(|own| vpc.route_table == *own)
+                    && command.router.as_ref().is_none_or(|own| vpc.router == *own)
+                    && (command.resource_group.is_none()
+                        || vpc.resource_group == command.resource_group)
+            })
+            .map(|vpc| Descending(vpc.id.clone()))
+            .collect();
+        let page = part(keys, &command.paging)?.rows(|key| {
+            Some(RouteTableRow {
+                vpc: self.vpcs.get(&key.0)?.clone(),
+                vswitches: self.vswitches_of(&key.0).cloned().collect(),
+                with_routes: command.system_routes,
+            })
+        });
+        Ok(Decision::read(outcome(page)))
     }
 
     fn available_addresses(&self, vswitch: &VSwitch) -> u32 {
@@ -190,4 +298,15 @@ impl State {
             self.index.vswitches_of_vpc.remove(&old.vpc, id);
         }
     }
+}
+
+/// The /64 of this number in the VPC's /56.
+fn ipv6_part(vpc: &Vpc, index: u8) -> Result<Prefix, ApiError> {
+    let whole = vpc.ipv6_cidr.ok_or_else(|| {
+        bad_ipv6_cidr("The VPC has no IPv6 block.").help("Give the VPC one by EnableIpv6 first.")
+    })?;
+    let bits = address_bits(whole.address()) | (u128::from(index) << 64);
+    let address = IpAddr::V6(Ipv6Addr::from_bits(bits));
+    Prefix::new(address, VSWITCH_IPV6_PREFIX_LENGTH)
+        .ok_or_else(|| bad_ipv6_cidr("The specified Ipv6CidrBlock is not valid."))
 }

@@ -160,6 +160,7 @@ fn command(harness: &Harness, verb: &str, words: &Words, rest: &str) -> Made {
             },
             name: words.get("name"),
             user_cidrs: words.list("user-cidrs"),
+            resource_group: words.get("resource-group"),
             tags: words.tags(),
             ..CreateVpc::default()
         }),
@@ -168,6 +169,9 @@ fn command(harness: &Harness, verb: &str, words: &Words, rest: &str) -> Made {
             vpcs: words.list("ids"),
             name: words.get("name"),
             is_default: words.get("default"),
+            enable_ipv6: words.get("with-ipv6"),
+            with_dhcp_options: words.flag("dhcp"),
+            owner: words.get("owner").map(AccountId),
             resource_group: words.get("resource-group"),
             tags: words.tag_filters(),
             paging: words.paging(),
@@ -188,6 +192,10 @@ fn command(harness: &Harness, verb: &str, words: &Words, rest: &str) -> Made {
             zone: words.get("zone"),
             name: words.get("name"),
             is_default: words.get("default"),
+            enable_ipv6: words.get("with-ipv6"),
+            owner: words.get("owner").map(AccountId),
+            route_table: words.get("table"),
+            resource_group: words.get("resource-group"),
             tags: words.tag_filters(),
             paging: words.paging(),
         }),
@@ -197,9 +205,118 @@ fn command(harness: &Harness, verb: &str, words: &Words, rest: &str) -> Made {
         },
         "unbind" => Command::UnbindInterface { interface: words.place(harness, 0) },
         "bindings" => Command::DescribeBindings,
+        "tag" | "untag" | "tags" | "regroup" => tag_command(harness, verb, words),
+        "show-vpc" | "modify-vpc" | "show-vswitch" | "modify-vswitch" | "tables" | "zones"
+        | "endpoints" | "caller" | "disks" => network_command(harness, verb, words),
         "eni" | "modify-eni" | "delete-eni" | "enis" => interface_command(harness, verb, words),
         _ => group_command(harness, verb, words, rest)?,
     })
+}
+
+fn edit<T: std::str::FromStr>(words: &Words, name: &str) -> Edit<T>
+where
+    T::Err: std::fmt::Debug,
+{
+    match words.options.get(name).map(String::as_str) {
+        None => Edit::Keep,
+        Some("") => Edit::Clear,
+        Some(text) => Edit::Set(text.parse().unwrap()),
+    }
+}
+
+fn network_command(harness: &Harness, verb: &str, words: &Words) -> Command {
+    match verb {
+        "zones" => Command::DescribeZones,
+        "caller" => Command::GetCallerIdentity,
+        "endpoints" => Command::DescribeEndpoints(DescribeEndpoints {
+            region: words.get("id").unwrap(),
+            service: Service::ALL.into_iter().find(|own| words.flag(own.name())),
+        }),
+        "disks" => {
+            Command::DescribeAbsent(DescribeAbsent { kind: Absent::Disks, paging: words.paging() })
+        }
+        "show-vpc" => Command::DescribeVpcAttribute { vpc: words.place(harness, 0) },
+        "modify-vpc" => Command::ModifyVpcAttribute(ModifyVpcAttribute {
+            vpc: words.place(harness, 0),
+            name: words.get("name"),
+            description: edit(words, "description"),
+            cidr: words.get("cidr"),
+            ipv6: words.options.get("ipv6").map(|text| match text.as_str() {
+                "none" => VpcIpv6::Disabled,
+                "any" => VpcIpv6::Assigned,
+                cidr => VpcIpv6::Given(cidr.parse().unwrap()),
+            }),
+        }),
+        "show-vswitch" => Command::DescribeVSwitchAttributes { vswitch: words.place(harness, 0) },
+        "modify-vswitch" => Command::ModifyVSwitchAttribute(ModifyVSwitchAttribute {
+            vswitch: words.place(harness, 0),
+            name: words.get("name"),
+            description: edit(words, "description"),
+            ipv6: words.options.get("ipv6").map(|text| match text.as_str() {
+                "none" => VSwitchIpv6::Disabled,
+                "own" => VSwitchIpv6::Enabled,
+                number => VSwitchIpv6::Number(number.parse().unwrap()),
+            }),
+        }),
+        "tables" => Command::DescribeRouteTables(DescribeRouteTables {
+            vpc: words.get("vpc"),
+            route_table: words.get("table"),
+            router: words.get("router"),
+            none_fits: words.flag("custom"),
+            system_routes: !words.flag("no-routes"),
+            resource_group: words.get("resource-group"),
+            paging: words.paging(),
+        }),
+        _ => panic!("no verb `{verb}`"),
+    }
+}
+
+/// The kind of an id, by how it begins.
+fn kind_of(id: &str) -> ResourceKind {
+    match id.split('-').next() {
+        Some("sg") => ResourceKind::SecurityGroup,
+        Some("eni") => ResourceKind::NetworkInterface,
+        Some("vpc") => ResourceKind::Vpc,
+        Some("vsw") => ResourceKind::VSwitch,
+        _ => panic!("no kind of `{id}`"),
+    }
+}
+
+fn tag_command(harness: &Harness, verb: &str, words: &Words) -> Command {
+    let resource = |id: String| kind_of(&id).resource(&id).unwrap();
+    let resources: Vec<Resource> = words.list("of").into_iter().map(resource).collect();
+    match verb {
+        "tag" => Command::TagResources(TagResources { resources, tags: words.tags() }),
+        "untag" => Command::UntagResources(UntagResources {
+            resources,
+            untag: match words.list("keys") {
+                keys if keys.is_empty() => Untag::All,
+                keys => Untag::Keys(keys),
+            },
+        }),
+        "tags" => Command::ListTagResources(ListTagResources {
+            kind: kind_of(&words.get::<String>("kind").unwrap()),
+            resources,
+            searches: words
+                .list("tags")
+                .into_iter()
+                .map(|text: String| {
+                    let (key, values) = text.split_once(':').unwrap_or((&text, ""));
+                    let values = values.split('|').filter(|value| !value.is_empty());
+                    TagSearch {
+                        key: key.parse().unwrap(),
+                        values: values.map(|value| value.parse().unwrap()).collect(),
+                    }
+                })
+                .collect(),
+            paging: words.paging(),
+        }),
+        "regroup" => Command::MoveResourceGroup(MoveResourceGroup {
+            resource: resource(words.place(harness, 0)),
+            resource_group: words.place(harness, 1),
+        }),
+        _ => panic!("no verb `{verb}`"),
+    }
 }
 
 fn interface_command(harness: &Harness, verb: &str, words: &Words) -> Command {
@@ -225,11 +342,7 @@ fn interface_command(harness: &Harness, verb: &str, words: &Words) -> Command {
             interface: words.place(harness, 0),
             groups: words.options.get("groups").map(|_| words.list("groups")),
             name: words.get("name"),
-            description: match words.options.get("description").map(String::as_str) {
-                None => Edit::Keep,
-                Some("") => Edit::Clear,
-                Some(text) => Edit::Set(text.parse().unwrap()),
-            },
+            description: edit(words, "description"),
             source_dest_check: words.get("check"),
             delete_on_release: words.get("delete-on-release"),
             tcp_established_s: words.get("tcp"),

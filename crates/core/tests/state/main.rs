@@ -12,4 +12,5 @@ mod networks;
 mod rules;
 mod scale;
 mod show;
+mod tags;
 mod tokens;

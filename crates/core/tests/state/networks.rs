@@ -254,3 +254,119 @@ fn an_interface_is_changed_only_by_what_is_sent() {
         ",
     );
 }
+
+#[test]
+fn a_vpc_is_changed_by_what_is_sent_and_shown_whole() {
+    check(
+        "
+        vpc v cidr=10.0.0.0/16
+        vswitch s vpc=v cidr=10.0.1.0/24
+        show-vpc v => v 10.0.0.0/16 s
+        show-vpc v as=other => 404 InvalidVpcID.NotFound VpcId
+        modify-vpc v => ok
+        modify-vpc v name=office description=old
+        modify-vpc v name=office description=old => ok
+        modify-vpc v description=
+        modify-vpc v description= => ok
+        vpcs name=office => 1 [v 10.0.0.0/16 s]
+        modify-vpc v cidr=10.0.0.0/23
+        modify-vpc v cidr=10.0.0.0/24 => 403 DependencyViolation.VSwitch CidrBlock
+        modify-vpc v cidr=10.0.0.0/7 => 400 InvalidCidrBlock.Malformed CidrBlock
+        modify-vpc v ipv6=fd00::/64 => 400 InvalidIpv6CidrBlock.Malformed Ipv6CidrBlock
+        modify-vpc v ipv6=none => ok
+        modify-vpc v ipv6=fd00::/56
+        modify-vpc v ipv6=any => ok
+        modify-vpc v ipv6=fd00::/56 => ok
+        modify-vpc v ipv6=fd01::/56 => 400 InvalidIpv6CidrBlock.Malformed Ipv6CidrBlock
+        vswitch t vpc=v cidr=10.0.0.0/24 ipv6=3
+        modify-vpc v ipv6=none => 403 DependencyViolation.VSwitch EnableIPv6
+        vpcs with-ipv6=true => 1 [v 10.0.0.0/23 fd00::/56 s,t]
+        vpcs with-ipv6=false => 0 []
+        vpcs dhcp => 0 []
+        vpcs owner=7 => 0 []
+        delete-vswitch t => ok -1
+        modify-vpc v ipv6=none
+        show-vpc v => v 10.0.0.0/23 s
+        modify-vpc v ipv6=any
+        modify-vpc v as=other name=mine => 404 InvalidVpcID.NotFound VpcId
+        ",
+    );
+}
+
+#[test]
+fn a_vswitch_is_changed_by_what_is_sent_and_shown_whole() {
+    check(
+        "
+        vpc v cidr=10.0.0.0/16 ipv6=fd00::/56 resource-group=rg-1
+        vpc plain cidr=10.0.0.0/16
+        vswitch s vpc=v cidr=10.0.1.0/24
+        vswitch t vpc=v cidr=10.0.2.0/24 ipv6=2
+        vswitch p vpc=plain cidr=10.0.2.0/24
+        group g vpc=v
+        show-vswitch s => s 10.0.1.0/24 free=252 in=rg-1
+        show-vswitch s as=other => 404 InvalidVswitchID.NotFound VSwitchId
+        modify-vswitch s => ok
+        modify-vswitch s name=office description=old
+        modify-vswitch s description=
+        modify-vswitch s name=office description= => ok
+        modify-vswitch s ipv6=none => ok
+        modify-vswitch s ipv6=own => 400 MissingIpv6CidrBlock Ipv6CidrBlock
+        modify-vswitch s ipv6=2 => 400 InvalidIpv6CidrBlock.Overlapped Ipv6CidrBlock
+        modify-vswitch p ipv6=2 => 400 InvalidIpv6CidrBlock.Malformed Ipv6CidrBlock
+        modify-vswitch s ipv6=1
+        modify-vswitch s ipv6=1 => ok
+        modify-vswitch s ipv6=own => ok
+        modify-vswitch s ipv6=4 => 400 InvalidIpv6CidrBlock.Malformed Ipv6CidrBlock
+        eni e vswitch=s groups=g more-ipv6=1
+        modify-vswitch s ipv6=none => 403 DependencyViolation.Ipv6Address EnableIPv6
+        delete-eni e => ok -1
+        modify-vswitch s ipv6=none
+        vswitches with-ipv6=true => 1 [t 10.0.2.0/24 fd00:0:0:2::/64 free=252 in=rg-1]
+        vswitches with-ipv6=false => 2 [p 10.0.2.0/24 free=252; s 10.0.1.0/24 free=252 in=rg-1]
+        vswitches owner=7 => 0 []
+        vswitches resource-group=rg-1 name=office => 1 [s 10.0.1.0/24 free=252 in=rg-1]
+        vswitches table=vtb-none => 0 []
+        modify-vswitch s as=other => 404 InvalidVswitchID.NotFound VSwitchId
+        ",
+    );
+}
+
+#[test]
+fn a_vpc_has_one_route_table() {
+    check(
+        "
+        vpc v resource-group=rg-1
+        vpc w
+        vswitch s vpc=v cidr=172.16.1.0/24
+        tables => 2 [v routes=1; w routes=0]
+        tables vpc=v no-routes => 1 [v routes=0]
+        tables resource-group=rg-1 => 1 [v routes=1]
+        tables table=vtb-none => 0 []
+        tables router=vrt-none => 0 []
+        tables vpc=v custom => 0 []
+        tables as=other => 0 []
+        ",
+    );
+}
+
+#[test]
+fn the_server_tells_its_zones_and_services() {
+    check(
+        "
+        zones => cn-hangzhou-a cn-hangzhou-b cn-hangzhou-c
+        zones region=none => 400 MissingParameter.RegionId RegionId
+        zones region=cn-beijing => 404 InvalidRegionId.NotFound RegionId
+        vpc v
+        vswitch s vpc=v cidr=172.16.1.0/24 zone=rack-7
+        zones => cn-hangzhou-a cn-hangzhou-b cn-hangzhou-c rack-7
+        zones as=other => cn-hangzhou-a cn-hangzhou-b cn-hangzhou-c
+        endpoints ecs id=cn-hangzhou => cn-hangzhou ecs
+        endpoints slb id=cn-hangzhou region=none => cn-hangzhou none
+        endpoints ecs id=cn-beijing => 404 InvalidRegionId.NotFound Id
+        caller => root
+        caller as=other => other
+        disks page=2 => 0 []
+        disks max=5 => 0 []
+        ",
+    );
+}

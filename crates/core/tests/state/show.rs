@@ -1,5 +1,5 @@
 //! Answers as text in which ids have their names, so that scripts can say what they expect.
-use portcullis_core::command::{Outcome, Page, Written};
+use portcullis_core::command::{Outcome, Page, VSwitchRow, VpcRow, Written};
 use portcullis_core::error::{ApiError, ErrorClass};
 use portcullis_core::records::{Change, RuleRecord};
 use portcullis_core::rule::{Peer, PortMatch};
@@ -77,19 +77,27 @@ fn read(harness: &Harness, outcome: &Outcome) -> String {
         Outcome::Regions(regions) => {
             regions.iter().map(|region| region.id.to_string()).collect::<Vec<_>>().join(" ")
         }
-        Outcome::Vpcs(rows) => page(rows, |row| {
-            let ipv6 = row.vpc.ipv6_cidr.map_or(String::new(), |prefix| format!(" {prefix}"));
-            let vpc = named(&row.vpc.id);
-            format!("{vpc} {}{ipv6} {}", row.vpc.cidr, names(harness, &row.vswitches))
-                .trim()
-                .to_string()
+        Outcome::Zones(zones) => {
+            zones.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        }
+        Outcome::Endpoints(region, service) => {
+            format!("{region} {}", service.map_or("none", |service| service.name()))
+        }
+        Outcome::CallerIdentity(account) => {
+            (if *account == harness.root { "root" } else { "other" }).to_string()
+        }
+        Outcome::Absent(_, rows) => page(rows, |_| String::new()),
+        Outcome::Vpc(row) => vpc(harness, row),
+        Outcome::VSwitch(row) => vswitch(harness, row),
+        Outcome::RouteTables(rows) | Outcome::RouteTableList(rows) => page(rows, |row| {
+            let routes = if row.with_routes { row.vswitches.len() } else { 0 };
+            format!("{} routes={routes}", named(&row.vpc.id))
         }),
-        Outcome::VSwitches(rows) => page(rows, |row| {
-            let vswitch = &row.vswitch;
-            let ipv6 = vswitch.ipv6_cidr.map_or(String::new(), |prefix| format!(" {prefix}"));
-            let free = row.available_addresses;
-            format!("{} {}{ipv6} free={free}", named(&vswitch.id), vswitch.cidr)
+        Outcome::Tags(_, rows) => page(rows, |row| {
+            format!("{} {}:{}", named(&row.resource.id()), row.tag.key, row.tag.value)
         }),
+        Outcome::Vpcs(rows) => page(rows, |row| vpc(harness, row)),
+        Outcome::VSwitches(rows) => page(rows, |row| vswitch(harness, row)),
         Outcome::SecurityGroups(rows) => page(rows, |row| {
             let counts =
                 [row.address_count, row.available_amount, row.rule_count, row.group_rule_count];
@@ -116,6 +124,24 @@ fn read(harness: &Harness, outcome: &Outcome) -> String {
             bindings.iter().map(row).collect::<Vec<_>>().join("; ")
         }
     }
+}
+
+fn vpc(harness: &Harness, row: &VpcRow) -> String {
+    let ipv6 = row.vpc.ipv6_cidr.map_or(String::new(), |prefix| format!(" {prefix}"));
+    let vpc = name(harness, &row.vpc.id);
+    let group = row.vpc.resource_group.as_ref();
+    let group = group.map_or(String::new(), |group| format!(" in={group}"));
+    let vswitches = names(harness, &row.vswitches);
+    format!("{vpc} {}{ipv6}{group} {vswitches}", row.vpc.cidr).trim().to_string()
+}
+
+fn vswitch(harness: &Harness, row: &VSwitchRow) -> String {
+    let vswitch = &row.vswitch;
+    let ipv6 = vswitch.ipv6_cidr.map_or(String::new(), |prefix| format!(" {prefix}"));
+    let free = row.available_addresses;
+    let group = row.resource_group.as_ref();
+    let group = group.map_or(String::new(), |group| format!(" in={group}"));
+    format!("{} {}{ipv6} free={free}{group}", name(harness, &vswitch.id), vswitch.cidr)
 }
 
 fn rule(harness: &Harness, record: &RuleRecord) -> String {

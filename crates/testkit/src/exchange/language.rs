@@ -8,7 +8,8 @@
 //! by WAY …                   the ways in which the case is run; all four by default
 //! later SECONDS              moves the server's clock on
 //!
-//! do ACTION [by WAY]         a signed call; then one line each:
+//! do ACTION [by WAY]         a signed call, `Product.Action` where the name is of two products;
+//!                            then one line each:
 //!   Name value               a parameter; `$name` is what an earlier step kept, `$(-901)` a time
 //!   Name                     a parameter that is sent empty
 //!   -Name                    a common parameter that is left out

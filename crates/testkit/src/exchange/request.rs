@@ -33,7 +33,7 @@ type Pairs = BTreeMap<String, String>;
 /// The request of a step: its way, `now` as text, a nonce that was not used before, and the key.
 pub(super) fn request(step: &Exchange, way: Way, now: &str, nonce: &str, key: &Key) -> Request {
     let route = matches!(way, Way::Route | Way::Json);
-    let product = product_of(&step.action);
+    let (product, action) = product_and_action(&step.action);
     let mut common = common(step, way, now, nonce, key);
     common.retain(|name, _| !step.omitted.contains(name));
     let mut business = Pairs::new();
@@ -68,7 +68,7 @@ pub(super) fn request(step: &Exchange, way: Way, now: &str, nonce: &str, key: &K
         }
     };
     let body = step.json.clone().unwrap_or(body);
-    let path = if route { format!("/apsara/route/{product}/{}", step.action) } else { path };
+    let path = if route { format!("/apsara/route/{product}/{action}") } else { path };
     let path = step.path.clone().unwrap_or(path);
     if let Some(more) = &step.query {
         query = if query.is_empty() { more.clone() } else { format!("{query}&{more}") };
@@ -85,8 +85,13 @@ pub(super) fn request(step: &Exchange, way: Way, now: &str, nonce: &str, key: &K
 }
 
 fn common(step: &Exchange, way: Way, now: &str, nonce: &str, key: &Key) -> Pairs {
-    let product = product_of(&step.action);
-    let version = if product == "Vpc" { "2016-04-28" } else { "2014-05-26" };
+    let (product, action) = product_and_action(&step.action);
+    let version = match product {
+        "Vpc" => "2016-04-28",
+        "Sts" => "2015-04-01",
+        "Location" => "2015-06-12",
+        _ => "2014-05-26",
+    };
     let mut pairs = vec![
         ("AccessKeyId", key.id.as_str()),
         ("RegionId", "cn-hangzhou"),
@@ -96,13 +101,25 @@ fn common(step: &Exchange, way: Way, now: &str, nonce: &str, key: &Key) -> Pairs
         ("Timestamp", now),
     ];
     if !matches!(way, Way::Route | Way::Json) {
-        pairs.extend([("Action", step.action.as_str()), ("Format", "JSON"), ("Version", version)]);
+        pairs.extend([("Action", action), ("Format", "JSON"), ("Version", version)]);
     }
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-fn product_of(action: &str) -> &'static str {
-    if action.contains("Vpc") || action.contains("VSwitch") { "Vpc" } else { "Ecs" }
+/// `Product.Action`, or an action whose name tells its product.
+fn product_and_action(text: &str) -> (&str, &str) {
+    if let Some(named) = text.split_once('.') {
+        return named;
+    }
+    let of_networks =
+        ["Vpc", "VSwitch", "RouteTable", "UnTagResources", "MoveResourceGroup", "NetworkAcls"];
+    let product = match text {
+        "GetCallerIdentity" => "Sts",
+        "DescribeEndpoints" => "Location",
+        _ if of_networks.iter().any(|part| text.contains(part)) => "Vpc",
+        _ => "Ecs",
+    };
+    (product, text)
 }
 
 fn form(pairs: &Pairs) -> String {

@@ -47,7 +47,8 @@ impl<'a> Arguments<'a> {
 
     /// The call lacks what its action needs.
     pub fn missing(&self, name: &'static str) -> Refusal {
-        let missing = self.row(name).map_or_else(|| Refusal::missing(name), Parameter::missing);
+        let row = self.row(name).filter(|row| row.absent.is_some());
+        let missing = row.map_or_else(|| Refusal::missing(name), Parameter::missing);
         missing.at(self.place(name))
     }
 

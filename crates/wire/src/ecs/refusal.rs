@@ -164,6 +164,12 @@ codes! {
     REGION_NOT_FOUND 404 "InvalidRegionId.NotFound";
     ZONE_NOT_FOUND 404 "InvalidZoneId.NotFound";
     RESOURCE_GROUP_NOT_FOUND 404 "InvalidResourceGroup.NotFound";
+    MISSING_REGION_ID 400 "MissingParameter.RegionId";
+    MISSING_RESOURCE_TYPE 404 "MissingParameter.ResourceType";
+    MISSING_TAGS 404 "MissingParameter.Tags";
+    RESOURCE_TYPE 404 "InvalidResourceType.NotFound";
+    RESOURCE_ID 404 "InvalidResourceId.NotFound";
+    RESOURCE_IDS_EXCEED 400 "NumberExceed.ResourceIds";
     TAG_KEY 400 "InvalidTagKey.Malformed";
     TAG_VALUE 400 "InvalidTagValue.Malformed";
     TAG_DUPLICATE 400 "Duplicate.TagKey";

@@ -1,7 +1,7 @@
 //! Network interfaces: the rows and decoders of their actions. What an interface may be is the
 //! state's.
 use portcullis_core::command::{
-    Command, CreateNetworkInterface, DescribeNetworkInterfaces, Edit, InterfaceStatus,
+    Command, CreateNetworkInterface, DescribeNetworkInterfaces, InterfaceStatus,
     ModifyNetworkInterfaceAttribute, Paging,
 };
 use portcullis_core::ids::SecurityGroupId;
@@ -329,17 +329,12 @@ fn paging(arguments: &Arguments<'_>) -> Result<Paging, Refusal> {
 
 fn modify(arguments: &Arguments<'_>) -> Result<Command, Refusal> {
     let groups = arguments.list("SecurityGroupId.N", INTERFACE_GROUPS_NAMED_MAX)?;
-    let description = match arguments.parse("Description")? {
-        Some(text) => Edit::Set(text),
-        None if arguments.is_present("Description") => Edit::Clear,
-        None => Edit::Keep,
-    };
     let tracking = Tracking::of(arguments)?;
     Ok(Command::ModifyNetworkInterfaceAttribute(ModifyNetworkInterfaceAttribute {
         interface: arguments.required("NetworkInterfaceId")?,
         groups: Some(groups).filter(|groups| !groups.is_empty()),
         name: arguments.parse("NetworkInterfaceName")?,
-        description,
+        description: shared::edit(arguments, "Description")?,
         source_dest_check: arguments.boolean("SourceDestCheck")?,
         delete_on_release: arguments.boolean("DeleteOnRelease")?,
         tcp_established_s: tracking.tcp_established_s,

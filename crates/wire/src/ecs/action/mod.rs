@@ -9,13 +9,17 @@ use super::arguments::Arguments;
 use super::carrier::{Call, Route};
 use super::refusal::{Code, Refusal, code, shown};
 
+mod absent;
 mod groups;
 mod interfaces;
+mod networks;
 mod rules;
+mod services;
 mod shared;
-mod vpcs;
+mod tags;
 
 pub use shared::ANY_TEXT;
+pub(super) use tags::kind_name;
 
 /// A product of the public API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -144,6 +148,11 @@ impl Parameter {
         Self { required: true, ..self }
     }
 
+    /// The same parameter, required, its absence refused with a code of its own.
+    pub(super) const fn required_else(self, absent: Code) -> Self {
+        Self { required: true, absent: Some(absent), ..self }
+    }
+
     /// The same parameter with another explanation.
     pub(super) const fn documented(self, doc: &'static str) -> Self {
         Self { doc, ..self }
@@ -217,10 +226,13 @@ pub struct Subject {
 
 /// Every subject, in the order of the reference.
 pub const SUBJECTS: &[Subject] = &[
-    Subject { name: "networks", title: "VPCs, vSwitches and regions", actions: vpcs::ACTIONS },
+    Subject { name: "networks", title: "VPCs, vSwitches, routes", actions: networks::ACTIONS },
     Subject { name: "groups", title: "Security groups", actions: groups::ACTIONS },
     Subject { name: "rules", title: "Rules", actions: rules::ACTIONS },
     Subject { name: "interfaces", title: "Network interfaces", actions: interfaces::ACTIONS },
+    Subject { name: "tags", title: "Tags and resource groups", actions: tags::ACTIONS },
+    Subject { name: "services", title: "Regions, zones, endpoints", actions: services::ACTIONS },
+    Subject { name: "absent", title: "What there is none of", actions: absent::ACTIONS },
 ];
 
 /// Every action, in the order of its subject.

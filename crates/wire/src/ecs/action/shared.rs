@@ -1,7 +1,7 @@
 //! Rows that several actions share, and how those rows are read.
 use std::str::FromStr;
 
-use portcullis_core::command::Paging;
+use portcullis_core::command::{Edit, Paging};
 use portcullis_core::limits::{MAX_RESULTS_DEFAULT, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
 use portcullis_core::text::{Tag, TagFilter, TagKey, TagValue, Tags, TagsError};
 
@@ -122,21 +122,21 @@ pub(super) const WRITE: &[Parameter] = &[
     ),
 ];
 
-pub(super) const TAGS: &[Parameter] = &[
-    row("Tag.N", Kind::Structures, code::JSON, "a list of tags", "Tags, 20 at most."),
-    text(
-        "Tag.N.Key",
-        code::TAG_KEY,
-        "1 to 128 characters that do not begin with aliyun or acs: and hold no http:// or https://",
-        "A tag's key.",
-    ),
-    text(
-        "Tag.N.Value",
-        code::TAG_VALUE,
-        "0 to 128 characters without http:// or https://",
-        "A tag's value.",
-    ),
-];
+pub(super) const TAG_KEY_LIMITS: &str =
+    "1 to 128 characters that do not begin with aliyun or acs: and hold no http:// or https://";
+
+pub(super) const TAG: Parameter =
+    row("Tag.N", Kind::Structures, code::JSON, "a list of tags", "Tags, 20 at most.");
+pub(super) const TAG_KEY: Parameter =
+    text("Tag.N.Key", code::TAG_KEY, TAG_KEY_LIMITS, "A tag's key.");
+pub(super) const TAG_VALUE: Parameter = text(
+    "Tag.N.Value",
+    code::TAG_VALUE,
+    "0 to 128 characters without http:// or https://",
+    "A tag's value.",
+);
+
+pub(super) const TAGS: &[Parameter] = &[TAG, TAG_KEY, TAG_VALUE];
 
 /// Paging by number.
 pub(super) const PAGES: &[Parameter] = &[
@@ -201,6 +201,18 @@ fn key_and_value(inner: &Arguments<'_>) -> Result<(TagKey, Option<TagValue>), Re
 
 fn parsed<T: FromStr>(text: &str) -> Option<T> {
     text.parse().ok()
+}
+
+/// A text that a Modify action may set, clear or leave.
+pub(super) fn edit<T: FromStr>(
+    arguments: &Arguments<'_>,
+    name: &'static str,
+) -> Result<Edit<T>, Refusal> {
+    Ok(match arguments.parse(name)? {
+        Some(text) => Edit::Set(text),
+        None if arguments.is_present(name) => Edit::Clear,
+        None => Edit::Keep,
+    })
 }
 
 /// `PageNumber` and `PageSize`.

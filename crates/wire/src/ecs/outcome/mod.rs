@@ -2,7 +2,7 @@
 //! clients of the public API compare exactly.
 //!
 //! One module per noun; here is what they share, and which of them an outcome is for.
-use portcullis_core::command::{Outcome, Page, Paging, Written};
+use portcullis_core::command::{Absent, Outcome, Page, Paging, Written};
 use portcullis_core::ids::RegionId;
 use portcullis_core::text::Tags;
 
@@ -15,6 +15,8 @@ mod group;
 mod interface;
 mod network;
 mod rule;
+mod service;
+mod tag;
 
 /// `fields`, and those of the outcome.
 pub(super) fn fields(
@@ -29,12 +31,36 @@ pub(super) fn fields(
             let rows = regions.iter().map(|region| network::region(presentation, region));
             fields.list("Regions", "Region", rows)
         }
+        Outcome::Zones(zones) => fields.list("Zones", "Zone", zones.iter().map(service::zone)),
+        Outcome::Endpoints(region, service) => {
+            service::endpoints(fields, presentation, region, *service)
+        }
+        Outcome::CallerIdentity(account) => service::caller(fields, *account),
+        Outcome::Absent(kind, page) => {
+            let fields = if *kind == Absent::Images { region_of(fields, decoded) } else { fields };
+            let (name, item) = service::absent(*kind);
+            self::page(fields, page).list(name, item, [])
+        }
+        Outcome::Vpc(row) => network::vpc_attribute(fields, row),
+        Outcome::VSwitch(row) => network::vswitch(fields, row),
+        Outcome::RouteTables(page) => {
+            let rows = page.rows.iter().map(network::route_table);
+            self::page(fields, page).list("RouteTables", "RouteTable", rows)
+        }
+        Outcome::RouteTableList(page) => {
+            let rows = page.rows.iter().map(network::route_table_item);
+            self::page(fields, page).list("RouterTableList", "RouterTableListType", rows)
+        }
+        Outcome::Tags(kind, page) => {
+            let rows = page.rows.iter().map(|row| tag::tag(*kind, row));
+            self::page(fields, page).list("TagResources", "TagResource", rows)
+        }
         Outcome::Vpcs(page) => {
             let rows = page.rows.iter().map(network::vpc);
             self::page(fields, page).list("Vpcs", "Vpc", rows)
         }
         Outcome::VSwitches(page) => {
-            let rows = page.rows.iter().map(network::vswitch);
+            let rows = page.rows.iter().map(|row| network::vswitch(Fields::new(), row).into());
             self::page(fields, page).list("VSwitches", "VSwitch", rows)
         }
         Outcome::SecurityGroups(page) => {

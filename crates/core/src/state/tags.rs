@@ -1,0 +1,251 @@
+//! Tags and resource groups of every kind of resource: one table says where each kind has them, and
+//! what is done to them knows no kind.
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::fmt;
+use core::str::FromStr;
+
+use crate::command::{
+    Context, ListTagResources, MoveResourceGroup, Outcome, Resource, ResourceKind, TagResources,
+    TagRow, Untag, UntagResources,
+};
+use crate::error::ApiError;
+use crate::ids::{AccountId, RegionId, ResourceGroupId};
+use crate::limits::TAGS_PER_RESOURCE_MAX;
+use crate::records::{Change, GroupRecord, InterfaceRecord, Record, VSwitch, Vpc};
+use crate::state::account::sees;
+use crate::state::describe::{in_sight, part};
+use crate::state::{Decision, State};
+use crate::text::{TagKey, Tags};
+
+/// What every kind of resource has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Labels {
+    tags: Tags,
+    resource_group: Option<ResourceGroupId>,
+}
+
+/// A resource that is there: whose, where, and what it is called by.
+struct Labelled {
+    owner: AccountId,
+    region: RegionId,
+    labels: Labels,
+}
+
+/// What of a record is asked for here.
+macro_rules! labelled {
+    ($record:expr) => {
+        $record.map(|record| Labelled {
+            owner: record.owner,
+            region: record.region.clone(),
+            labels: Labels {
+                tags: record.tags.clone(),
+                resource_group: record.resource_group.clone(),
+            },
+        })
+    };
+}
+
+/// The place of one tag in the order of the answer, which is that of the resources' ids.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct TagPlace {
+    resource: alloc::string::String,
+    key: TagKey,
+}
+
+impl fmt::Display for TagPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // No id holds a slash.
+        write!(f, "{}/{}", self.resource, self.key)
+    }
+}
+
+impl FromStr for TagPlace {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (resource, key) = text.split_once('/').ok_or(())?;
+        Ok(Self { resource: resource.into(), key: key.parse().map_err(|_| ())? })
+    }
+}
+
+fn resource_not_found(resource: &Resource) -> ApiError {
+    let message = alloc::format!("The specified ResourceId `{}` does not exist.", resource.id());
+    ApiError::not_found("InvalidResourceId.NotFound", message)
+        .at("ResourceId")
+        .help("Check the id, ResourceType and RegionId.")
+}
+
+impl State {
+    /// The table: where each kind has its tags.
+    fn labelled(&self, resource: &Resource) -> Option<Labelled> {
+        match resource {
+            Resource::SecurityGroup(id) => labelled!(self.groups.get(id).map(|own| &own.record)),
+            Resource::NetworkInterface(id) => labelled!(self.interfaces.get(id)),
+            Resource::Vpc(id) => labelled!(self.vpcs.get(id)),
+            Resource::VSwitch(id) => {
+                let vswitch = self.vswitches.get(id)?;
+                let vpc = self.vpcs.get(&vswitch.vpc);
+                Some(Labelled {
+                    owner: vswitch.owner,
+                    region: vswitch.region.clone(),
+                    labels: Labels {
+                        tags: vswitch.tags.clone(),
+                        resource_group: vpc.and_then(|vpc| vpc.resource_group.clone()),
+                    },
+                })
+            }
+        }
+    }
+
+    /// The same table the other way: the record of a resource with new labels.
+    fn relabelled(&self, resource: &Resource, labels: Labels) -> Option<Record> {
+        let Labels { tags, resource_group } = labels;
+        match resource {
+            Resource::SecurityGroup(id) => {
+                let record = self.groups.get(id)?.record.clone();
+                Some(Record::Group(GroupRecord { tags, resource_group, ..record }))
+            }
+            Resource::NetworkInterface(id) => {
+                let record = self.interfaces.get(id)?.clone();
+                let record = InterfaceRecord { tags, resource_group, ..record };
+                Some(Record::Interface(Box::new(record)))
+            }
+            Resource::Vpc(id) => {
+                let record = self.vpcs.get(id)?.clone();
+                Some(Record::Vpc(Vpc { tags, resource_group, ..record }))
+            }
+            Resource::VSwitch(id) => {
+                // Its resource group is that of its VPC, which no action moves by the vSwitch.
+                let record = self.vswitches.get(id)?.clone();
+                Some(Record::VSwitch(VSwitch { tags, ..record }))
+            }
+        }
+    }
+
+    /// All of one kind that the caller may see.
+    fn resources_in_sight(&self, context: &Context<'_>, kind: ResourceKind) -> Vec<Resource> {
+        fn all<'a, T: Clone + 'a>(
+            ids: impl IntoIterator<Item = &'a T>,
+            resource: fn(T) -> Resource,
+        ) -> Vec<Resource> {
+            ids.into_iter().cloned().map(resource).collect()
+        }
+        let index = &self.index;
+        match kind {
+            ResourceKind::SecurityGroup => {
+                all(in_sight(&index.groups, context), Resource::SecurityGroup)
+            }
+            ResourceKind::NetworkInterface => {
+                all(in_sight(&index.interfaces, context), Resource::NetworkInterface)
+            }
+            ResourceKind::Vpc => all(in_sight(&index.vpcs, context), Resource::Vpc),
+            ResourceKind::VSwitch => all(in_sight(&index.vswitches, context), Resource::VSwitch),
+        }
+    }
+
+    /// The labels of a resource of the caller's.
+    fn own_labels(&self, context: &Context<'_>, resource: &Resource) -> Option<Labels> {
+        let labelled = self.labelled(resource)?;
+        (labelled.owner == context.caller && sees(context, labelled.owner, &labelled.region))
+            .then_some(labelled.labels)
+    }
+
+    /// The changes that give each resource its new labels; all are there, or none is changed.
+    fn relabel(
+        &self,
+        context: &Context<'_>,
+        resources: &[Resource],
+        new: impl Fn(&Labels) -> Result<Labels, ApiError>,
+    ) -> Result<Decision, ApiError> {
+        let mut changes = Vec::new();
+        let mut resources: Vec<&Resource> = resources.iter().collect();
+        resources.sort_unstable();
+        resources.dedup();
+        for resource in resources {
+            let not_found = || resource_not_found(resource);
+            let old = self.own_labels(context, resource).ok_or_else(not_found)?;
+            let labels = new(&old)?;
+            if labels != old {
+                let record = self.relabelled(resource, labels).ok_or_else(not_found)?;
+                changes.push(Change::Put(record));
+            }
+        }
+        Ok(Decision::done(changes))
+    }
+
+    pub(super) fn tag_resources(
+        &self,
+        context: &Context<'_>,
+        command: &TagResources,
+    ) -> Result<Decision, ApiError> {
+        self.relabel(context, &command.resources, |old| {
+            let tags = old.tags.with(&command.tags).map_err(|_| {
+                let message =
+                    alloc::format!("A resource would have more than {TAGS_PER_RESOURCE_MAX} tags.");
+                ApiError::forbidden("QuotaExceed.Tags", message)
+                    .at("Tag")
+                    .help("Remove tags of the resource first.")
+            })?;
+            Ok(Labels { tags, ..old.clone() })
+        })
+    }
+
+    pub(super) fn untag_resources(
+        &self,
+        context: &Context<'_>,
+        command: &UntagResources,
+    ) -> Result<Decision, ApiError> {
+        self.relabel(context, &command.resources, |old| {
+            let tags = match &command.untag {
+                Untag::All => Tags::default(),
+                Untag::Keys(keys) => old.tags.without(keys),
+            };
+            Ok(Labels { tags, ..old.clone() })
+        })
+    }
+
+    pub(super) fn move_resource_group(
+        &self,
+        context: &Context<'_>,
+        command: &MoveResourceGroup,
+    ) -> Result<Decision, ApiError> {
+        self.relabel(context, core::slice::from_ref(&command.resource), |old| {
+            let resource_group = Some(command.resource_group.clone());
+            Ok(Labels { resource_group, ..old.clone() })
+        })
+    }
+
+    pub(super) fn list_tag_resources(
+        &self,
+        context: &Context<'_>,
+        command: &ListTagResources,
+    ) -> Result<Decision, ApiError> {
+        let resources = if command.resources.is_empty() {
+            self.resources_in_sight(context, command.kind)
+        } else {
+            command.resources.clone()
+        };
+        let mut places = Vec::new();
+        for resource in &resources {
+            let Some(labels) = self.own_labels(context, resource) else { continue };
+            let searches = &command.searches;
+            if !searches.iter().all(|search| labels.tags.iter().any(|tag| search.fits(tag))) {
+                continue;
+            }
+            let meant = labels.tags.iter().filter(|tag| {
+                searches.is_empty() || searches.iter().any(|search| search.fits(tag))
+            });
+            places.extend(
+                meant.map(|tag| TagPlace { resource: resource.id().into(), key: tag.key.clone() }),
+            );
+        }
+        let page = part(places, &command.paging)?.rows(|place| {
+            let resource = command.kind.resource(&place.resource)?;
+            let labels = self.own_labels(context, &resource)?;
+            let tag = labels.tags.iter().find(|tag| tag.key == place.key)?.clone();
+            Some(TagRow { resource, tag })
+        });
+        Ok(Decision::read(Outcome::Tags(command.kind, page)))
+    }
+}
