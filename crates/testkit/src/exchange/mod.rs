@@ -1,6 +1,7 @@
 //! Recorded exchanges with the API, and the runner that plays them against a server: one without
 //! sockets here, a real one over HTTP elsewhere. Knows no action; the cases do.
 
+pub mod codes;
 pub mod in_process;
 pub mod language;
 pub mod recorded;

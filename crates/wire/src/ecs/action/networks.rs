@@ -145,7 +145,7 @@ pub(super) const ACTIONS: &[Action] = &[
     Action {
         name: "DescribeRouteTables",
         products: &[Product::Vpc],
-        summary: "Lists route tables with their routes: a VPC has one, which reaches its vSwitches.",
+        summary: "Lists route tables and routes: a VPC has one, with a route to each vSwitch.",
         write: false,
         parameters: &[ROUTE_TABLES, PAGES],
         decode: route_tables,
