@@ -47,6 +47,7 @@ pub(crate) fn too_many_connections() -> HttpResponse {
     HttpResponse {
         status: 503,
         content_type: render::CONTENT_TYPE_JSON,
+        headers: Vec::new(),
         body: body.to_string().into_bytes(),
     }
 }

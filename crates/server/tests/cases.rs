@@ -108,10 +108,16 @@ impl Server for OverHttp {
         let text = String::from_utf8(answer).map_err(|error| error.to_string())?;
         let (head, body) = text.split_once("\r\n\r\n").ok_or("no end of the head")?;
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-        let content_type = head.lines().find_map(|line| line.strip_prefix("content-type: "));
+        let headers: Vec<(String, String)> = head
+            .lines()
+            .filter_map(|line| line.split_once(": "))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        let content_type = headers.iter().find(|(name, _)| name == "content-type");
         Ok(Reply {
             status: status.ok_or_else(|| format!("no status in {head}"))?,
-            content_type: content_type.unwrap_or_default().to_owned(),
+            content_type: content_type.map(|(_, value)| value.clone()).unwrap_or_default(),
+            headers,
             body: body.into(),
         })
     }

@@ -177,6 +177,7 @@ impl Server for InProcess {
         Ok(Reply {
             status: response.status,
             content_type: response.content_type.to_owned(),
+            headers: response.headers.into_iter().map(|(n, v)| (n.to_owned(), v)).collect(),
             body: response.body,
         })
     }

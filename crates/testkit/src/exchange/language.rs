@@ -5,7 +5,7 @@
 //! case TITLE                 everything up to the next `case`, from an empty server
 //! needs THING                only where the server under test offers it: clock, quotas, accounts
 //! quota NAME NUMBER          sets a quota before the first step
-//! by WAY …                   the ways in which the case is run; all four by default
+//! by WAY …                   the ways in which the case is run; the first five by default
 //! later SECONDS              moves the server's clock on
 //!
 //! do ACTION [by WAY]         a signed call, `Product.Action` where the name is of two products;
@@ -33,6 +33,7 @@
 //!   Path is TYPE             … is a string, number, bool, list, object or null
 //!   Path as name             keeps it for later steps
 //!   body has text            the raw body holds this
+//!   header Name has text     a header field is so; also with `=` and `absent`
 //! ```
 //!
 //! Lines that begin with `#` and blank lines say nothing to the machine. Knows no server.
@@ -52,6 +53,14 @@ pub enum Way {
     Json,
     /// `POST /asapi/v3/` with everything in the query and in a JSON object.
     Gateway,
+    /// `POST /` with everything in the query, signed by ACS3-HMAC-SHA256.
+    Acs3,
+    /// The same with a form body.
+    Acs3Form,
+    /// As [`Self::Gateway`], signed by version 2.1 with HMAC-SHA256.
+    Asapi,
+    /// As [`Self::Route`], signed by the API gateway's scheme.
+    XCa,
 }
 
 impl Way {
@@ -59,8 +68,14 @@ impl Way {
     pub const ALL: [Self; 5] = [Self::Query, Self::Form, Self::Route, Self::Json, Self::Gateway];
 
     fn of(name: &str) -> Option<Self> {
-        let names = ["query", "form", "route", "json", "gateway"];
-        names.iter().zip(Self::ALL).find(|(own, _)| **own == name).map(|(_, way)| way)
+        let others = [
+            ("acs3", Self::Acs3),
+            ("acs3-form", Self::Acs3Form),
+            ("asapi", Self::Asapi),
+            ("x-ca", Self::XCa),
+        ];
+        let all = ["query", "form", "route", "json", "gateway"].into_iter().zip(Self::ALL);
+        all.chain(others).find(|(own, _)| *own == name).map(|(_, way)| way)
     }
 }
 
@@ -336,6 +351,11 @@ fn repeat(exchange: &mut Exchange, rest: &str) -> Result<(), String> {
 }
 
 fn check(path: &str, rest: &str) -> Result<Check, String> {
+    if path == "header" {
+        let (name, rest) = rest.split_once(' ').ok_or("header Name RULE")?;
+        let check = check(name, rest)?;
+        return Ok(Check { path: format!("header {name}"), rule: check.rule });
+    }
     let (word, value) = rest.split_once(' ').unwrap_or((rest, ""));
     let text = value.to_owned();
     let rule = match word {

@@ -6,9 +6,10 @@ pub mod in_process;
 pub mod language;
 pub mod recorded;
 pub mod request;
+mod signatures;
 
 use language::{Case, Check, Exchange, Rule, Step, Way};
-use request::{Key, Request};
+use request::{Key, Request, Stamp};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,6 +24,8 @@ pub struct Reply {
     pub status: u16,
     /// `Content-Type`.
     pub content_type: String,
+    /// All header fields, names in lower case.
+    pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
 }
@@ -122,9 +125,10 @@ impl Player<'_> {
         self.calls += 1;
         let nonce = format!("{}-{way:?}-{}-{}", self.case.place, self.calls, self.server.now_ms());
         let now = time(self.server.now_ms());
+        let stamp = Stamp { now, now_ms: self.server.now_ms(), nonce };
         let request = match &exchange.sent {
-            Some(sent) => recorded::request(sent, &exchange.headers, &now, &nonce, &key)?,
-            None => request::request(exchange, way, &now, &nonce, &key),
+            Some(sent) => recorded::request(sent, &exchange.headers, &stamp, &key)?,
+            None => request::request(exchange, way, &stamp, &key),
         };
         let reply = self.server.send(&request)?;
         let text = String::from_utf8_lossy(&reply.body).into_owned();
@@ -154,7 +158,13 @@ impl Player<'_> {
                 return Err(told(format!("code {code} expected")));
             }
         }
-        exchange.checks.iter().try_for_each(|check| self.check(check, &body, &text).map_err(told))
+        for check in &exchange.checks {
+            match check.path.strip_prefix("header ") {
+                Some(name) => check_header(check, name, &reply).map_err(told)?,
+                None => self.check(check, &body, &text).map_err(told)?,
+            }
+        }
+        Ok(())
     }
 
     fn check(&mut self, check: &Check, body: &Value, text: &str) -> Result<(), String> {
@@ -232,6 +242,19 @@ impl Player<'_> {
         }
         Ok(filled)
     }
+}
+
+/// A check of a header field.
+fn check_header(check: &Check, name: &str, reply: &Reply) -> Result<(), String> {
+    let found = reply.headers.iter().find(|(own, _)| own.eq_ignore_ascii_case(name));
+    let found = found.map(|(_, value)| value.as_str());
+    let holds = match &check.rule {
+        Rule::Equals(text) => found == Some(text),
+        Rule::Has(text) => found.is_some_and(|value| value.contains(text.as_str())),
+        Rule::Absent => found.is_none(),
+        Rule::Count(_) | Rule::Is(_) | Rule::As(_) | Rule::Like(_) => false,
+    };
+    if holds { Ok(()) } else { Err(format!("header `{name}` is {found:?}, not {:?}", check.rule)) }
 }
 
 /// What holds for every JSON answer, whatever the case says.

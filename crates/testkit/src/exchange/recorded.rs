@@ -1,7 +1,7 @@
 //! Requests that a real client sent, sent again: byte for byte as recorded, but for the access key,
 //! the time, the nonce and the signature over them. Knows signature version 1.0 and no client.
 
-use super::request::{Key, Request};
+use super::request::{Key, Request, Stamp};
 use crate::client::{escape, sign};
 use std::collections::BTreeMap;
 
@@ -53,11 +53,14 @@ impl Sent {
 pub(super) fn request(
     sent: &Sent,
     headers: &[(String, String)],
-    now: &str,
-    nonce: &str,
+    stamp: &Stamp,
     key: &Key,
 ) -> Result<Request, String> {
-    let fresh = [("AccessKeyId", key.id.as_str()), ("Timestamp", now), ("SignatureNonce", nonce)];
+    let fresh = [
+        ("AccessKeyId", key.id.as_str()),
+        ("Timestamp", stamp.now.as_str()),
+        ("SignatureNonce", stamp.nonce.as_str()),
+    ];
     let mut signed = BTreeMap::new();
     for (name, value) in pieces(&sent.query).chain(pieces(&sent.body)) {
         let name = plain(name)?;
@@ -126,7 +129,9 @@ mod tests {
         assert!(!sent.add("header", ""));
         assert_eq!(sent.action().as_deref(), Some("CreateVpc"));
         let key = Key { id: "k".to_owned(), secret: "s".to_owned() };
-        let request = request(&sent, &[], "2026-01-01T00:00:00Z", "n", &key).unwrap();
+        let now = "2026-01-01T00:00:00Z".to_owned();
+        let stamp = Stamp { now, now_ms: 0, nonce: "n".to_owned() };
+        let request = request(&sent, &[], &stamp, &key).unwrap();
         assert_eq!(request.body, b"VpcName=a+b%2f");
         let pairs = [
             ("Action", "CreateVpc"),

@@ -87,7 +87,7 @@ impl<'a> Call<'a> {
             parameters: Parameters::default(),
             signed: Parameters::default(),
         };
-        call.put_pairs(decode_pairs(request.query.as_bytes(), "query")?)?;
+        call.put_pairs(call.query_pairs()?)?;
         match body_kind(request)? {
             BodyKind::Empty => {}
             BodyKind::Form(form) => call.put_pairs(decode_pairs(form, "body")?)?,
@@ -117,6 +117,24 @@ impl<'a> Call<'a> {
         let lower = self.route.is_apsara().then(|| self.parameters.get("version")).flatten();
         let header = || self.request.header("x-acs-version").filter(|text| !text.is_empty());
         self.parameters.get("Version").or(lower).or_else(header)
+    }
+
+    /// The pairs of the query alone, in the order sent.
+    pub fn query_pairs(&self) -> Result<Vec<(String, String)>, Refusal> {
+        decode_pairs(self.request.query.as_bytes(), "query")
+    }
+
+    /// The pairs of a form body alone, in the order sent.
+    pub fn form_pairs(&self) -> Result<Vec<(String, String)>, Refusal> {
+        match body_kind(self.request)? {
+            BodyKind::Form(form) => decode_pairs(form, "body"),
+            BodyKind::Empty | BodyKind::Json => Ok(Vec::new()),
+        }
+    }
+
+    /// Whether the body is JSON.
+    pub fn has_json_body(&self) -> bool {
+        matches!(body_kind(self.request), Ok(BodyKind::Json))
     }
 
     fn put_pairs(&mut self, pairs: Vec<(String, String)>) -> Result<(), Refusal> {

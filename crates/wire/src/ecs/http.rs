@@ -54,7 +54,13 @@ impl HttpRequest {
 
     /// The first header field of this name, in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, v)| v.trim())
+        self.header_values(name).next()
+    }
+
+    /// Every header field of this name, in any case.
+    pub fn header_values<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
+        let own = self.headers.iter().filter(move |(own, _)| own.eq_ignore_ascii_case(name));
+        own.map(|(_, value)| value.trim())
     }
 }
 
@@ -65,6 +71,8 @@ pub struct HttpResponse {
     pub status: u16,
     /// The value of `Content-Type`.
     pub content_type: &'static str,
+    /// Further header fields; values without control characters.
+    pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub body: Vec<u8>,
 }

@@ -87,23 +87,33 @@ impl Json {
         }
     }
 
-    /// Compact text: names sorted, every scalar quoted, `null` members left out.
+    /// Compact text as the Apsara Stack client writes it: names sorted, every member and item in
+    /// quotes, be it a list or an object, and `null` left out. That client escapes nothing; here
+    /// texts are escaped, so that what is written in a text cannot pass for another member.
     fn compact(&self) -> String {
         match self {
             Self::Null => "null".to_owned(),
-            Self::Text(text) => quote(text),
+            Self::Text(text) => text.clone(),
             Self::List(items) => {
-                let items: Vec<String> = items.iter().map(Self::compact).collect();
-                format!("[{}]", items.join(","))
+                let items = items.iter().filter_map(Self::quoted);
+                format!("[{}]", items.collect::<Vec<_>>().join(","))
             }
             Self::Object(members) => {
                 let mut members: Vec<_> =
-                    members.iter().filter(|(_, v)| *v != Self::Null).collect();
-                members.sort_by(|(a, _), (b, _)| a.cmp(b));
-                let members: Vec<String> =
-                    members.iter().map(|(k, v)| format!("{}:{}", quote(k), v.compact())).collect();
-                format!("{{{}}}", members.join(","))
+                    members.iter().filter_map(|(k, v)| Some((k, v.quoted()?))).collect();
+                members.sort();
+                let members = members.iter().map(|(k, v)| format!("{}:{v}", quote(k)));
+                format!("{{{}}}", members.collect::<Vec<_>>().join(","))
             }
+        }
+    }
+
+    /// [`Self::compact`] within quotes; nothing of `null`.
+    fn quoted(&self) -> Option<String> {
+        match self {
+            Self::Null => None,
+            Self::Text(text) => Some(quote(text)),
+            Self::List(_) | Self::Object(_) => Some(format!("\"{}\"", self.compact())),
         }
     }
 }
@@ -216,7 +226,7 @@ mod tests {
             pairs(BODY, true).into_iter().map(|(k, v)| format!("{k}={v}")).collect();
         assert_eq!(
             names.join(" "),
-            r#"A=1 B=true D.1=x D.2={"a":"2","k":"v"} E={"F":"f","z":["1"]}"#
+            r#"A=1 B=true D.1=x D.2={"a":"2","k":"v"} E={"F":"f","z":"["1"]"}"#
         );
     }
 

@@ -26,6 +26,11 @@ pub const STRING_TO_SIGN_SHOWN_MAX: usize = 64 * 1024;
 pub const NONCE_BYTES_MAX: usize = 128;
 /// Longest access key id, in bytes.
 pub const ACCESS_KEY_ID_BYTES_MAX: usize = 128;
+/// Most header fields that one signature may cover.
+pub const SIGNED_HEADERS_MAX: usize = 64;
+/// Most bytes of the message that the gateway's dialect repeats in a header field; clients bound
+/// the head of an answer.
+pub const GATEWAY_MESSAGE_BYTES_MAX: usize = 4096;
 /// Longest wait for enforcement that a call may ask for, in milliseconds.
 pub const WAIT_TIMEOUT_MS_MAX: u64 = 600_000;
 /// The wait for enforcement where the call names none, in milliseconds.

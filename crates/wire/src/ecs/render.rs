@@ -7,6 +7,7 @@ use super::carrier::Call;
 use super::decode::Decoded;
 use super::form::decode_pairs;
 use super::http::{HttpRequest, HttpResponse};
+use super::limits::GATEWAY_MESSAGE_BYTES_MAX;
 use super::outcome;
 use super::refusal::{Refusal, code, shown};
 
@@ -29,6 +30,8 @@ pub enum Format {
 pub struct Presentation {
     format: Format,
     apsara: bool,
+    /// Whether the request is signed as the API gateway's are, which has header fields of its own.
+    x_ca: bool,
     host: String,
 }
 
@@ -54,6 +57,7 @@ impl Presentation {
         Self {
             format: format.and_then(parse_format).unwrap_or(default),
             apsara,
+            x_ca: request.header("x-ca-key").is_some(),
             host: request.header("host").unwrap_or_default().to_owned(),
         }
     }
@@ -155,7 +159,11 @@ pub fn success(
         );
     }
     let root = format!("{action_name}Response");
-    write(presentation, 200, &fields, &root)
+    let mut response = write(presentation, 200, &fields, &root);
+    if presentation.x_ca {
+        response.headers.push(("x-ca-request-id", receipt.request_id.clone()));
+    }
+    response
 }
 
 /// The answer to a call that was refused.
@@ -174,7 +182,19 @@ pub fn failure(presentation: &Presentation, refusal: &Refusal, request_id: &str)
         let inner = sample(Fields::new());
         fields = sample(fields.with("errorSample", inner.into())).text("RequestID", request_id);
     }
-    write(presentation, refusal.status, &fields, "Error")
+    let mut response = write(presentation, refusal.status, &fields, "Error");
+    if presentation.x_ca {
+        response.headers.push(("x-ca-request-id", request_id.to_owned()));
+        response.headers.push(("x-ca-error-message", one_line(&refusal.message)));
+    }
+    response
+}
+
+/// A message as a header field can hold it.
+fn one_line(message: &str) -> String {
+    let line: String = message.chars().filter(|c| !c.is_control()).collect();
+    let end = line.floor_char_boundary(GATEWAY_MESSAGE_BYTES_MAX);
+    line.get(..end).unwrap_or_default().to_owned()
 }
 
 /// The advice, and the place where the message does not name it.
@@ -188,14 +208,11 @@ fn recommendation(refusal: &Refusal) -> String {
 }
 
 fn write(presentation: &Presentation, status: u16, fields: &Fields, root: &str) -> HttpResponse {
-    match presentation.format {
-        Format::Json => {
-            HttpResponse { status, content_type: CONTENT_TYPE_JSON, body: fields.to_json() }
-        }
-        Format::Xml => {
-            HttpResponse { status, content_type: CONTENT_TYPE_XML, body: fields.to_xml(root) }
-        }
-    }
+    let (content_type, body) = match presentation.format {
+        Format::Json => (CONTENT_TYPE_JSON, fields.to_json()),
+        Format::Xml => (CONTENT_TYPE_XML, fields.to_xml(root)),
+    };
+    HttpResponse { status, content_type, headers: Vec::new(), body }
 }
 
 /// A request's id from 16 random bytes: an upper-case UUID of version 4.
@@ -261,6 +278,16 @@ mod tests {
                 + r#""resultCode":-1,"resultMsg":"#
                 + r#""InvalidParameter.Conflict: two","result":null,"RequestID":"ID"}"#
         );
+    }
+
+    #[test]
+    fn the_gateways_header_fields_are_short_and_of_one_line() {
+        let request = HttpRequest::new("GET", "/").with_header("X-Ca-Key", "k");
+        let refusal = code::CONFLICT.refuse(format!("a\nb{}", "網".repeat(2000)));
+        let response = failure(&Presentation::guess(&request), &refusal, "ID");
+        let [(_, id), (name, message)] = response.headers.as_slice() else { panic!() };
+        assert_eq!((id.as_str(), *name), ("ID", "x-ca-error-message"));
+        assert!(message.starts_with("ab網") && message.len() == GATEWAY_MESSAGE_BYTES_MAX - 2);
     }
 
     #[test]

@@ -2,20 +2,26 @@
 //! exists and made it, that the key may be used, and that a temporary key comes with its token.
 //!
 //! How a family spells these fields, and what exactly it signs, is the family's own business.
+use std::borrow::Cow;
+
 use hmac::{Hmac, KeyInit, Mac};
 use portcullis_core::records::AccessKeySecret;
 use sha2::Sha256;
 
 use super::{Authenticated, SigningKey};
-use crate::ecs::limits::TIMESTAMP_WINDOW_MS;
-use crate::ecs::refusal::{Refusal, code};
+use crate::ecs::carrier::Call;
+use crate::ecs::limits::{
+    ACCESS_KEY_ID_BYTES_MAX, NONCE_BYTES_MAX, SIGNED_HEADERS_MAX, STRING_TO_SIGN_SHOWN_MAX,
+    TIMESTAMP_WINDOW_MS,
+};
+use crate::ecs::refusal::{Refusal, code, shown};
 use crate::ecs::time;
 
 /// The fields of a signature, whichever family's.
 pub(super) struct Claim<'a> {
     pub(super) access_key_id: &'a str,
     /// What distinguishes the request from all others of its key and time.
-    pub(super) nonce: &'a str,
+    pub(super) nonce: Cow<'a, str>,
     pub(super) timestamp_ms: u64,
     /// The token that a temporary key goes with.
     pub(super) token: Option<&'a str>,
@@ -26,6 +32,7 @@ pub(super) struct Claim<'a> {
 pub(super) struct Places {
     pub(super) access_key_id: &'static str,
     pub(super) timestamp: &'static str,
+    pub(super) nonce: &'static str,
     pub(super) token: &'static str,
 }
 
@@ -38,6 +45,8 @@ impl Claim<'_> {
         lookup: impl FnOnce(&str) -> Option<SigningKey>,
         matches: impl FnOnce(&[u8]) -> Result<(), Refusal>,
     ) -> Result<Authenticated, Refusal> {
+        bounded(self.places.access_key_id, self.access_key_id, ACCESS_KEY_ID_BYTES_MAX)?;
+        bounded(self.places.nonce, &self.nonce, NONCE_BYTES_MAX)?;
         if self.timestamp_ms.abs_diff(now_ms) > TIMESTAMP_WINDOW_MS {
             return Err(code::TIMESTAMP_EXPIRED
                 .refuse("Specified time stamp or date value is expired.")
@@ -57,7 +66,7 @@ impl Claim<'_> {
         Ok(Authenticated {
             access_key_id: self.access_key_id.to_owned(),
             account: key.account,
-            nonce: self.nonce.to_owned(),
+            nonce: self.nonce.into_owned(),
             timestamp_ms: self.timestamp_ms,
             expires_at_ms: self.timestamp_ms.saturating_add(TIMESTAMP_WINDOW_MS + 1),
         })
@@ -106,4 +115,119 @@ pub(super) fn mac<M: Mac + KeyInit>(secret: &[u8], text: &[u8]) -> M {
     };
     mac.update(text);
     mac
+}
+
+/// A signature's field that is absent or cannot be read.
+pub(super) fn incomplete(place: &str, message: impl Into<String>) -> Refusal {
+    code::INCOMPLETE_SIGNATURE.refuse(message).at(place)
+}
+
+/// A signature's field that must be there.
+pub(super) fn required<'a>(place: &str, value: Option<&'a str>) -> Result<&'a str, Refusal> {
+    let value = value.filter(|value| !value.is_empty());
+    value.ok_or_else(|| incomplete(place, format!("`{place}` is mandatory.")))
+}
+
+fn bounded(place: &str, value: &str, most: usize) -> Result<(), Refusal> {
+    if value.len() <= most {
+        return Ok(());
+    }
+    Err(incomplete(place, format!("`{place}` has {} bytes, {most} at most.", value.len())))
+}
+
+/// A time as ISO 8601 in UTC.
+pub(super) fn timestamp(place: &str, text: &str) -> Result<u64, Refusal> {
+    time::parse(text).ok_or_else(|| {
+        code::TIMESTAMP_FORMAT
+            .refuse("Specified time stamp or date value is not well formatted.")
+            .with_help("Write it as `2026-01-31T08:00:00Z`, in UTC.")
+            .at(place)
+    })
+}
+
+/// A method or algorithm that is known or unknown, but not offered.
+pub(super) fn no_such_method(place: &str, method: &str, help: &str) -> Refusal {
+    let message = format!("the signature method `{}` is not supported", shown(method));
+    code::SIGNATURE_METHOD.refuse(message).with_help(help).at(place)
+}
+
+/// Clients compare what follows the first colon with their own string.
+pub(super) fn mismatch(place: &str, string_to_sign: &str) -> Refusal {
+    let message = "Specified signature is not matched with our calculation. \
+                   server string to sign is:";
+    let text = cut(string_to_sign, STRING_TO_SIGN_SHOWN_MAX);
+    code::SIGNATURE_MISMATCH.refuse(format!("{message}{text}")).at(place)
+}
+
+/// At most so many bytes of a text.
+pub(super) fn cut(text: &str, most: usize) -> &str {
+    text.get(..text.floor_char_boundary(most)).unwrap_or(text)
+}
+
+/// The header fields that a signature says it covers, with their values, in the order listed.
+pub(super) struct SignedHeaders<'a>(Vec<(&'a str, &'a str)>);
+
+impl<'a> SignedHeaders<'a> {
+    /// Looks up each name of a list. One that is absent, ambiguous or listed twice is refused.
+    pub(super) fn read(
+        call: &'a Call<'_>,
+        place: &str,
+        list: &'a str,
+        separator: char,
+        skipped: &[&str],
+    ) -> Result<Self, Refusal> {
+        let mut headers: Vec<(&str, &str)> = Vec::new();
+        for name in list.split(separator).map(str::trim).filter(|name| !name.is_empty()) {
+            if skipped.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+                continue;
+            }
+            if headers.len() == SIGNED_HEADERS_MAX {
+                let message = format!("more than {SIGNED_HEADERS_MAX} headers are signed");
+                return Err(incomplete(place, message));
+            }
+            let twice = headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
+            let mut values = call.request.header_values(name);
+            match (twice, values.next(), values.next()) {
+                (false, Some(value), None) => headers.push((name, value)),
+                (true, ..) => {
+                    let message = format!("the header `{}` is listed twice", shown(name));
+                    return Err(incomplete(place, message));
+                }
+                (false, None, _) => {
+                    let message = format!("the signed header `{}` is absent", shown(name));
+                    return Err(incomplete(place, message));
+                }
+                (false, Some(_), Some(_)) => {
+                    let message = format!("the signed header `{}` is sent twice", shown(name));
+                    return Err(incomplete(place, message));
+                }
+            }
+        }
+        Ok(Self(headers))
+    }
+
+    /// Name and value of each.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.0.iter().copied()
+    }
+
+    /// The value of a header that must be covered.
+    pub(super) fn required(&self, place: &str, name: &str) -> Result<&'a str, Refusal> {
+        let found = self.0.iter().find(|(own, _)| own.eq_ignore_ascii_case(name));
+        let value = found.map(|(_, value)| *value).filter(|value| !value.is_empty());
+        value.ok_or_else(|| incomplete(place, format!("the header `{name}` must be signed")))
+    }
+
+    /// The value of a header that must be covered where it is sent.
+    pub(super) fn optional(
+        &self,
+        call: &Call<'_>,
+        place: &str,
+        name: &str,
+    ) -> Result<Option<&'a str>, Refusal> {
+        match call.request.header(name) {
+            None | Some("") => Ok(None),
+            Some(_) => self.required(place, name).map(Some),
+        }
+    }
 }

@@ -9,7 +9,9 @@ use portcullis_core::records::{AccessKey, AccessKeySecret};
 use super::carrier::Call;
 use super::refusal::{Refusal, code};
 
+pub mod acs3;
 mod claim;
+mod gateway;
 pub mod rpc;
 
 /// A key of the account table, as verification needs it.
@@ -84,7 +86,7 @@ pub enum SignatureFamily {
     Rpc,
     /// `Authorization: ACS3-…`.
     Acs3,
-    /// Apsara Stack gateway: `SignatureVersion=2.1`.
+    /// Apsara Stack gateway: as RPC with `SignatureVersion=2.1`.
     Asapi,
     /// API gateway: `X-Ca-Key` and `X-Ca-Signature` headers.
     XCa,
@@ -113,17 +115,6 @@ impl SignatureFamily {
             Self::Rpc
         }
     }
-
-    /// The scheme's name and the header fields by which it is known.
-    fn description(&self) -> (&'static str, &'static [&'static str]) {
-        match self {
-            Self::Rpc => ("RPC 1.0", &[]),
-            Self::Acs3 => ("ACS3", &["authorization", "x-acs-date", "x-acs-signature-nonce"]),
-            Self::Asapi => ("ASAPI 2.1", &["x-ascm-sign-version", "x-acs-caller-sdk-source"]),
-            Self::XCa => ("X-Ca", &["x-ca-key", "x-ca-signature", "x-ca-timestamp"]),
-            Self::Bearer => ("bearer token", &["x-acs-bearer-token"]),
-        }
-    }
 }
 
 /// Verifies a call's signature at the time `now_ms` (Unix, milliseconds) with the keys of `lookup`.
@@ -132,29 +123,24 @@ pub fn verify(
     now_ms: u64,
     lookup: impl FnOnce(&str) -> Option<SigningKey>,
 ) -> Result<Authenticated, Refusal> {
-    let family = SignatureFamily::of(call);
-    match family {
-        SignatureFamily::Rpc => rpc::verify(call, now_ms, lookup),
-        SignatureFamily::Acs3
-        | SignatureFamily::Asapi
-        | SignatureFamily::XCa
-        | SignatureFamily::Bearer => Err(unsupported(call, &family)),
+    match SignatureFamily::of(call) {
+        SignatureFamily::Rpc | SignatureFamily::Asapi => rpc::verify(call, now_ms, lookup),
+        SignatureFamily::Acs3 => acs3::verify(call, now_ms, lookup),
+        SignatureFamily::XCa => gateway::verify(call, now_ms, lookup),
+        SignatureFamily::Bearer => Err(bearer_refused(call)),
     }
 }
 
-/// Names the scheme and which of its header fields were seen.
-fn unsupported(call: &Call<'_>, family: &SignatureFamily) -> Refusal {
-    let (scheme, names) = family.description();
-    let seen: Vec<&str> =
-        names.iter().copied().filter(|name| call.request.header(name).is_some()).collect();
-    let seen = if seen.is_empty() { "none".to_owned() } else { format!("`{}`", seen.join("`, `")) };
-    let message = format!(
-        "the signature scheme {scheme} is recognised but not accepted; headers seen: {seen}"
-    );
+/// Names where the token was seen.
+fn bearer_refused(call: &Call<'_>) -> Refusal {
+    let header = call.request.header("x-acs-bearer-token").map(|_| "`x-acs-bearer-token`");
+    let named = |name: &'static str| call.parameters.get(name).map(|_| name);
+    let parameter = named("BearerToken").or(named("SignatureType")).unwrap_or_default();
+    let seen = header.map_or_else(|| format!("`{parameter}`"), str::to_owned);
     code::SIGNATURE_METHOD
-        .refuse(message)
-        .with_help("Sign with SignatureVersion=1.0 and SignatureMethod=HMAC-SHA1.")
-        .at("SignatureMethod")
+        .refuse(format!("bearer tokens are recognised but not accepted; seen in {seen}"))
+        .with_help("Sign with an access key.")
+        .at("SignatureType")
 }
 
 #[cfg(test)]
@@ -163,32 +149,40 @@ mod tests {
     use crate::ecs::http::HttpRequest;
 
     #[test]
-    fn every_family_is_recognised_and_the_later_ones_say_what_was_seen() {
+    fn every_family_is_recognised() {
         let get = |target: &str| HttpRequest::new("GET", target);
-        let acs3 = "ACS3-HMAC-SHA256 Credential=a,SignedHeaders=host,Signature=0";
-        for (request, family, seen) in [
-            (get("/?AccessKeyId=a&Signature=b"), SignatureFamily::Rpc, ""),
+        for (request, family, code) in [
+            (get("/?AccessKeyId=a"), SignatureFamily::Rpc, "IncompleteSignature"),
             (
-                get("/").with_header("Authorization", acs3).with_header("x-acs-date", "d"),
+                get("/").with_header("Authorization", "acs3-RSA-SHA256 Credential=a"),
                 SignatureFamily::Acs3,
-                "`authorization`, `x-acs-date`",
+                "InvalidSignatureMethod",
             ),
-            (get("/?SignatureVersion=2.1&AccessKeyId=a"), SignatureFamily::Asapi, "none"),
-            (get("/").with_header("X-Ca-Key", "k"), SignatureFamily::XCa, "`x-ca-key`"),
-            (get("/?SignatureType=bearertoken"), SignatureFamily::Bearer, "none"),
             (
-                get("/").with_header("x-acs-bearer-token", "t"),
-                SignatureFamily::Bearer,
-                "`x-acs-bearer-token`",
+                get("/?SignatureVersion=2.1&AccessKeyId=a"),
+                SignatureFamily::Asapi,
+                "IncompleteSignature",
             ),
+            (get("/").with_header("X-Ca-Key", "k"), SignatureFamily::XCa, "IncompleteSignature"),
         ] {
             let call = Call::read(&request).unwrap();
             assert_eq!(SignatureFamily::of(&call), family);
-            if family != SignatureFamily::Rpc {
-                let error = verify(&call, 0, |_| None).unwrap_err();
-                assert_eq!(error.code, "InvalidSignatureMethod");
-                assert!(error.message.ends_with(&format!("headers seen: {seen}")), "{error}");
-            }
+            assert_eq!(verify(&call, 0, |_| None).unwrap_err().code, code);
+        }
+    }
+
+    #[test]
+    fn a_bearer_is_told_where_its_token_was_seen() {
+        let get = |target: &str| HttpRequest::new("GET", target);
+        for (request, seen) in [
+            (get("/?SignatureType=bearertoken"), "`SignatureType`"),
+            (get("/?SignatureType=BEARERTOKEN&BearerToken=t"), "`BearerToken`"),
+            (get("/").with_header("x-acs-bearer-token", "t"), "`x-acs-bearer-token`"),
+        ] {
+            let call = Call::read(&request).unwrap();
+            let error = verify(&call, 0, |_| None).unwrap_err();
+            assert_eq!(error.code, "InvalidSignatureMethod");
+            assert!(error.message.ends_with(&format!("seen in {seen}")), "{error}");
         }
     }
 }

@@ -1,28 +1,37 @@
-//! Signature 1.0: HMAC-SHA1 over all parameters, query and body together, but `Signature` itself.
+//! Signatures over parameters: version 1.0, and version 2.1 of the Apsara Stack gateway.
 //!
-//! Empty values are signed, and the path is always signed as `/`. Signing stands beside
-//! verifying, so that clients of our own and tests use the same string.
+//! Both are an HMAC over all parameters, query and body together, but `Signature` itself. Empty
+//! values are signed, and the path is always signed as `/`. Version 1.0 has HMAC-SHA1, version 2.1
+//! HMAC-SHA256 too. Signing stands beside verifying, so that clients of our own and tests use the
+//! same string.
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
 use sha1::Sha1;
+use sha2::Sha256;
 
-use super::claim::{Claim, Places, mac};
+use super::claim::{Claim, Places, incomplete, mac, mismatch, no_such_method, required, timestamp};
 use super::{Authenticated, SigningKey};
 use crate::ecs::carrier::Call;
 use crate::ecs::form::{encode, encode_pairs};
-use crate::ecs::limits::{ACCESS_KEY_ID_BYTES_MAX, NONCE_BYTES_MAX, STRING_TO_SIGN_SHOWN_MAX};
 use crate::ecs::parameters::Parameters;
 use crate::ecs::refusal::{Refusal, code, shown};
-use crate::ecs::time;
 
 /// The only method of version 1.0.
 pub const METHOD: &str = "HMAC-SHA1";
-/// The version.
+/// The version of the public API.
 pub const VERSION: &str = "1.0";
+/// The method that version 2.1 has beside [`METHOD`].
+pub const METHOD_SHA256: &str = "HMAC-SHA256";
+/// The version of the Apsara Stack gateway.
+pub const GATEWAY_VERSION: &str = "2.1";
 
-const PLACES: Places =
-    Places { access_key_id: "AccessKeyId", timestamp: "Timestamp", token: "SecurityToken" };
+const PLACES: Places = Places {
+    access_key_id: "AccessKeyId",
+    timestamp: "Timestamp",
+    nonce: "SignatureNonce",
+    token: "SecurityToken",
+};
 
 /// The text that is signed.
 pub fn string_to_sign(http_method: &str, parameters: &Parameters) -> String {
@@ -30,14 +39,16 @@ pub fn string_to_sign(http_method: &str, parameters: &Parameters) -> String {
     format!("{http_method}&%2F&{}", encode(&encode_pairs(signed)))
 }
 
-/// The value of `Signature` for these parameters.
+/// The value of `Signature` for these parameters, by HMAC-SHA1.
 pub fn sign(http_method: &str, parameters: &Parameters, secret: &[u8]) -> String {
     let text = string_to_sign(http_method, parameters);
-    STANDARD.encode(keyed(secret, &text).finalize().into_bytes())
+    let made: Hmac<Sha1> = mac(&keyed(secret), text.as_bytes());
+    STANDARD.encode(made.finalize().into_bytes())
 }
 
-fn keyed(secret: &[u8], text: &str) -> Hmac<Sha1> {
-    mac(&[secret, b"&"].concat(), text.as_bytes())
+/// The secret as these signatures use it.
+fn keyed(secret: &[u8]) -> Vec<u8> {
+    [secret, b"&"].concat()
 }
 
 pub(super) fn verify(
@@ -46,97 +57,96 @@ pub(super) fn verify(
     lookup: impl FnOnce(&str) -> Option<SigningKey>,
 ) -> Result<Authenticated, Refusal> {
     let fields = Fields::read(call)?;
-    let timestamp_ms = time::parse(fields.timestamp).ok_or_else(|| {
-        code::TIMESTAMP_FORMAT
-            .refuse("Specified time stamp or date value is not well formatted.")
-            .with_help("Write it as `2026-01-31T08:00:00Z`, in UTC.")
-            .at("Timestamp")
-    })?;
     let claim = Claim {
         access_key_id: fields.access_key_id,
-        nonce: fields.nonce,
-        timestamp_ms,
+        nonce: fields.nonce.into(),
+        timestamp_ms: timestamp(PLACES.timestamp, fields.timestamp)?,
         token: call.parameters.get(PLACES.token),
         places: &PLACES,
     };
     claim.settle(now_ms, lookup, |secret| {
         let text = string_to_sign(&call.request.method, &call.signed);
-        if keyed(secret, &text).verify_slice(&fields.signature).is_ok() {
-            return Ok(());
-        }
-        // Clients compare what follows the colon with their own string.
-        let message = "Specified signature is not matched with our calculation. \
-                       server string to sign is:";
-        let text = text.get(..STRING_TO_SIGN_SHOWN_MAX).unwrap_or(&text);
-        Err(code::SIGNATURE_MISMATCH.refuse(format!("{message}{text}")).at("Signature"))
+        let (secret, bytes) = (keyed(secret), text.as_bytes());
+        let verified = match fields.method {
+            Method::Sha1 => mac::<Hmac<Sha1>>(&secret, bytes).verify_slice(&fields.signature),
+            Method::Sha256 => mac::<Hmac<Sha256>>(&secret, bytes).verify_slice(&fields.signature),
+        };
+        verified.map_err(|_| mismatch("Signature", &text))
     })
 }
+
+/// The hash below the HMAC.
+#[derive(Debug, Clone, Copy)]
+enum Method {
+    Sha1,
+    Sha256,
+}
+
+impl Method {
+    /// The method of this name, where the version has it.
+    fn of(version: &str, name: &str) -> Result<Self, Refusal> {
+        let is = |own: &str| name.eq_ignore_ascii_case(own);
+        match version {
+            VERSION if is(METHOD) => Ok(Self::Sha1),
+            VERSION => Err(no_such_method(SIGNATURE_METHOD, name, "Use `HMAC-SHA1`.")),
+            GATEWAY_VERSION if is(METHOD) => Ok(Self::Sha1),
+            GATEWAY_VERSION if is(METHOD_SHA256) => Ok(Self::Sha256),
+            GATEWAY_VERSION => {
+                let help = "Use `HMAC-SHA256` or `HMAC-SHA1`.";
+                Err(no_such_method(SIGNATURE_METHOD, name, help))
+            }
+            _ => {
+                let message =
+                    format!("the signature version `{}` is not supported", shown(version));
+                Err(code::SIGNATURE_VERSION
+                    .refuse(message)
+                    .with_help("Use `SignatureVersion=1.0`.")
+                    .at("SignatureVersion"))
+            }
+        }
+    }
+}
+
+const SIGNATURE_METHOD: &str = "SignatureMethod";
 
 struct Fields<'a> {
     access_key_id: &'a str,
     nonce: &'a str,
     timestamp: &'a str,
+    method: Method,
     signature: Vec<u8>,
 }
 
 impl<'a> Fields<'a> {
     fn read(call: &'a Call<'_>) -> Result<Self, Refusal> {
-        let Some(access_key_id) = call.parameters.get("AccessKeyId") else {
+        let Some(access_key_id) = call.parameters.get(PLACES.access_key_id) else {
             return Err(code::MISSING_ACCESS_KEY_ID
                 .refuse("AccessKeyId is mandatory for this action.")
                 .with_help("Every call is signed, on `/apsara/route` too.")
-                .at("AccessKeyId"));
+                .at(PLACES.access_key_id));
         };
-        let field = |name: &'static str| {
-            let refusal = || code::INCOMPLETE_SIGNATURE.refuse(format!("`{name}` is mandatory."));
-            call.parameters.get(name).ok_or_else(|| refusal().at(name))
-        };
+        let field = |name: &'static str| required(name, call.parameters.get(name));
         let signature = field("Signature")?;
         let version = field("SignatureVersion")?;
-        let method = field("SignatureMethod")?;
-        let nonce = field("SignatureNonce")?;
-        let timestamp = field("Timestamp")?;
-        if version != VERSION {
-            let message = format!("the signature version `{}` is not supported", shown(version));
-            let help = format!("Use `SignatureVersion={VERSION}`.");
-            return Err(code::SIGNATURE_VERSION
-                .refuse(message)
-                .with_help(help)
-                .at("SignatureVersion"));
-        }
-        if !method.eq_ignore_ascii_case(METHOD) {
-            let message = format!("the signature method `{}` is not supported", shown(method));
-            let help = format!("Use `SignatureMethod={METHOD}`.");
-            return Err(code::SIGNATURE_METHOD
-                .refuse(message)
-                .with_help(help)
-                .at("SignatureMethod"));
-        }
-        bounded("SignatureNonce", nonce, NONCE_BYTES_MAX)?;
-        bounded("AccessKeyId", access_key_id, ACCESS_KEY_ID_BYTES_MAX)?;
+        let method = field(SIGNATURE_METHOD)?;
+        let nonce = field(PLACES.nonce)?;
+        let timestamp = field(PLACES.timestamp)?;
+        let method = Method::of(version, method)?;
         let signature = STANDARD.decode(signature).map_err(|_| {
-            code::INCOMPLETE_SIGNATURE
-                .refuse("`Signature` is not base64.")
+            incomplete("Signature", "`Signature` is not base64.")
                 .with_help("Percent-encode it: a `+` that is not becomes a space.")
-                .at("Signature")
         })?;
-        Ok(Self { access_key_id, nonce, timestamp, signature })
+        Ok(Self { access_key_id, nonce, timestamp, method, signature })
     }
-}
-
-fn bounded(name: &str, value: &str, most: usize) -> Result<(), Refusal> {
-    if value.len() <= most {
-        return Ok(());
-    }
-    let message = format!("`{name}` has {} bytes, {most} at most.", value.len());
-    Err(code::INCOMPLETE_SIGNATURE.refuse(message).at(name))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::ecs::http::HttpRequest;
+    use crate::ecs::limits::{NONCE_BYTES_MAX, STRING_TO_SIGN_SHOWN_MAX};
     use crate::ecs::signature::SigningSession;
+    use crate::ecs::time;
     use portcullis_core::ids::AccountId;
     use portcullis_core::records::AccessKeySecret;
 
