@@ -1,9 +1,10 @@
 //! Requests as the public clients signed them (`cases/signed`, each file a request as it was sent),
 //! verified whole, and again with one thing changed at a time.
 //!
-//! Made by: aliyun-python-sdk-core 2.16.1 (`rpc-core-…`), the Tea RPC client 0.4.2 (`rpc-tea-split…`),
-//! alibabacloud_tea_openapi 0.4.6 (`acs3-…`, `rpc-tea-token`) and aliyun-python-sdk-asapi 2.4.7.2
-//! (`asapi-…`); `…-documented` are published vectors, `gateway-…` follow the published algorithm.
+//! Made by: aliyun-python-sdk-core 2.16.1 (`rpc-core-…`), alibabacloud_tea_rpc (`rpc-tea-split…`),
+//! alibabacloud_tea_openapi 0.4.6 (`acs3-…`, `rpc-tea-token`), aliyun-python-sdk-asapi 2.4.7.2
+//! (`asapi-…`); `…-documented` are published vectors, `gateway-…` follow the published
+//! algorithm.
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
