@@ -66,7 +66,10 @@ impl fmt::Display for QuotaError {
 impl core::error::Error for QuotaError {}
 
 macro_rules! quotas {
-    ($($(#[doc = $about:literal])+ $name:ident = $default:literal in $least:literal..=$most:expr;)*) => {
+    ($(
+        $(#[doc = $about:literal])+
+        $name:ident = $default:literal in $least:literal..=$most:expr;
+    )*) => {
         /// How much an account may have. At a quota the next one is refused.
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub struct Quotas {

@@ -1,5 +1,5 @@
-//! The signatures of clients other than version 1.0, each as the client makes it. Shares no line with
-//! the server's own code.
+//! The signatures of clients other than version 1.0, each as the client makes it. Shares no line
+//! with the server's own code.
 
 use super::request::{Pairs, Request, form};
 use base64::Engine;
