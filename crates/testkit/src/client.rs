@@ -195,7 +195,7 @@ fn form(parameters: &BTreeMap<String, String>) -> String {
 }
 
 /// The text as it stands in a query: all but letters, digits and `-_.~` escaped.
-pub(crate) fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     let mut escaped = String::new();
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {

@@ -162,11 +162,9 @@ fn common(step: &Exchange, way: Way, stamp: &Stamp, key: &Key) -> Pairs {
         ]),
     }
     match way {
-        Way::Query | Way::Form | Way::Gateway | Way::Asapi => pairs.extend([
-            ("Action", action),
-            ("Format", "JSON"),
-            ("Version", version),
-        ]),
+        Way::Query | Way::Form | Way::Gateway | Way::Asapi => {
+            pairs.extend([("Action", action), ("Format", "JSON"), ("Version", version)])
+        }
         Way::Acs3 | Way::Acs3Form => pairs.push(("Format", "JSON")),
         Way::Route | Way::Json | Way::XCa => {}
     }
