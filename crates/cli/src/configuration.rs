@@ -41,6 +41,10 @@ pub(crate) struct Flags {
     /// Keep state in this directory [default: /var/lib/portcullis]
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) data: Option<PathBuf>,
+    /// Keep the key that secrets are sealed with in this file [default: seal.key in the data
+    /// directory]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
     /// A region to answer for; may be repeated [default: cn-hangzhou, cn-qingdao-env17-d01]
     #[arg(long, value_name = "ID")]
     pub(crate) region: Vec<String>,
@@ -81,6 +85,8 @@ pub(crate) struct Configuration {
     pub(crate) listen: SocketAddr,
     /// Where to keep state.
     pub(crate) data: PathBuf,
+    /// Where to keep the key that secrets are sealed with, unless in the data directory.
+    pub(crate) key_file: Option<PathBuf>,
     /// The regions to answer for; at least one, none twice.
     pub(crate) regions: Vec<RegionId>,
     /// Whether to serve the API alone.
@@ -121,6 +127,7 @@ pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 struct FileKeys {
     listen: Option<Spanned<String>>,
     data: Option<PathBuf>,
+    key_file: Option<PathBuf>,
     region: Option<Spanned<Vec<Spanned<String>>>>,
     no_agent: Option<bool>,
     instance: Option<Spanned<String>>,
@@ -179,6 +186,10 @@ impl Configuration {
             .or_else(|| present(environment, "PORTCULLIS_DATA").map(PathBuf::from))
             .or_else(|| file.keys.data.clone())
             .unwrap_or_else(|| PathBuf::from(DATA_DEFAULT));
+        let key_file = flags.key_file.clone();
+        let key_file = key_file
+            .or_else(|| present(environment, "PORTCULLIS_KEY_FILE").map(PathBuf::from))
+            .or_else(|| file.keys.key_file.clone());
         let instance = first([
             flags.instance.clone().map(|text| Placed { text, place: "--instance".into() }),
             variable("PORTCULLIS_INSTANCE")?,
@@ -208,6 +219,7 @@ impl Configuration {
             },
             listen: listen.parse("write an address and a port, for example 127.0.0.1:8080")?,
             data,
+            key_file,
             regions: regions(flags, variable("PORTCULLIS_REGION")?, &file)?,
             no_agent: switch(flags.no_agent, variable("PORTCULLIS_NO_AGENT")?, file.keys.no_agent)?,
             binds: binds(&file)?,
@@ -432,6 +444,7 @@ mod tests {
         let expected = Configuration {
             listen: "127.0.0.1:8080".parse().unwrap(),
             data: "/var/lib/portcullis".into(),
+            key_file: None,
             regions: ids(&["cn-hangzhou", "cn-qingdao-env17-d01"]),
             no_agent: false,
             instance: "host".into(),
@@ -445,7 +458,7 @@ mod tests {
 
     #[test]
     fn a_higher_layer_wins_value_by_value() {
-        let file = "listen = '0.0.0.0:1'\ndata = '/f'\nregion = ['r-f']\nno-agent = true\n\
+        let file = "listen = '0.0.0.0:1'\ndata = '/f'\nkey-file = '/f.key'\nregion = ['r-f']\nno-agent = true\n\
                     instance = 'f'\npick-up-seconds = 1\n\
                     keep-established = true\nany-link-local = true\n\
                     dhcp-server = ['10.0.0.1']\n\
@@ -453,6 +466,7 @@ mod tests {
         let from_file = read(file, &[], Flags::default()).unwrap();
         assert_eq!(from_file.listen, "0.0.0.0:1".parse().unwrap());
         assert_eq!(from_file.data, PathBuf::from("/f"));
+        assert_eq!(from_file.key_file, Some(PathBuf::from("/f.key")));
         assert_eq!(from_file.regions, ids(&["r-f"]));
         assert!(from_file.no_agent);
         assert_eq!((from_file.instance.as_str(), from_file.switches.pick_up_s), ("f", 1));
@@ -466,6 +480,7 @@ mod tests {
         let variables = [
             ("PORTCULLIS_LISTEN", "0.0.0.0:2"),
             ("PORTCULLIS_DATA", "/e"),
+            ("PORTCULLIS_KEY_FILE", "/e.key"),
             ("PORTCULLIS_REGION", "r-e, r-g"),
             ("PORTCULLIS_NO_AGENT", "false"),
             ("PORTCULLIS_INSTANCE", "e"),
@@ -477,6 +492,7 @@ mod tests {
         let from_environment = read(file, &variables, Flags::default()).unwrap();
         assert_eq!(from_environment.listen, "0.0.0.0:2".parse().unwrap());
         assert_eq!(from_environment.data, PathBuf::from("/e"));
+        assert_eq!(from_environment.key_file, Some(PathBuf::from("/e.key")));
         assert_eq!(from_environment.regions, ids(&["r-e", "r-g"]));
         assert!(!from_environment.no_agent);
         assert_eq!(
@@ -491,6 +507,7 @@ mod tests {
         let flags = Flags {
             listen: Some("[::1]:3".into()),
             data: Some("/a".into()),
+            key_file: Some("/a.key".into()),
             region: vec!["r-a".into()],
             no_agent: true,
             instance: Some("a".into()),
@@ -502,6 +519,7 @@ mod tests {
         let from_flags = read(file, &variables, flags).unwrap();
         assert_eq!(from_flags.listen, "[::1]:3".parse().unwrap());
         assert_eq!(from_flags.data, PathBuf::from("/a"));
+        assert_eq!(from_flags.key_file, Some(PathBuf::from("/a.key")));
         assert_eq!(from_flags.regions, ids(&["r-a"]));
         assert!(from_flags.no_agent);
         assert_eq!((from_flags.instance.as_str(), from_flags.switches.pick_up_s), ("a", 0));

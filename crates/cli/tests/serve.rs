@@ -224,6 +224,47 @@ fn the_commands_for_administration_speak_to_people_and_programs() {
     product.terminate().unwrap();
 }
 
+#[test]
+fn accounts_and_keys_outlive_a_killed_server() {
+    let mut product = Product::start(Path::new(PROGRAM), None, &["--no-agent"]).unwrap();
+    let made = product.run(&["account", "create", "web", "--json"]).unwrap();
+    let account: Value = serde_json::from_str(&made).unwrap();
+    let number = account["account"].as_str().unwrap().to_owned();
+    let made = product.run(&["key", "create", &number]).unwrap();
+    let value = |name: &str| {
+        let line = made.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap().trim_start_matches('=').to_owned()
+    };
+    let mut rounds = Vec::new();
+    for _ in 0..3 {
+        let made = product.run(&["key", "token", "web", "--json"]).unwrap();
+        let token: Value = serde_json::from_str(&made).unwrap();
+        rounds.push(token["access_key_id"].as_str().unwrap().to_owned());
+        product.kill().unwrap();
+        product.resume().unwrap();
+        let client = Client {
+            key_id: value("PORTCULLIS_ACCESS_KEY_ID"),
+            key_secret: value("PORTCULLIS_ACCESS_KEY_SECRET"),
+            ..product.client(Way::Form).unwrap()
+        };
+        client.call("DescribeSecurityGroups", &[]).unwrap();
+        let client = Client {
+            key_id: token["access_key_id"].as_str().unwrap().to_owned(),
+            key_secret: token["access_key_secret"].as_str().unwrap().to_owned(),
+            ..client
+        };
+        let carried = [("SecurityToken", token["security_token"].as_str().unwrap())];
+        client.call("DescribeSecurityGroups", &carried).unwrap();
+    }
+    let said = product.run(&["key", "list", "web"]).unwrap();
+    assert!(rounds.iter().all(|id| said.contains(id)), "{said}");
+    let output = product.try_run(&["account", "delete", "web"]).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = text(&output.stderr);
+    assert!(told.contains(&value("PORTCULLIS_ACCESS_KEY_ID")), "{told}");
+    product.terminate().unwrap();
+}
+
 /// What one writer knows about its group of this round, kept outside the server.
 #[derive(Default)]
 struct Ledger {

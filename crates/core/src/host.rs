@@ -166,7 +166,8 @@ pub fn concerned(state: &State, changes: &[Change]) -> BTreeSet<NetworkInterface
             | RecordKey::AccessKey(_)
             | RecordKey::Vpc(_)
             | RecordKey::VSwitch(_)
-            | RecordKey::Token(..) => {}
+            | RecordKey::Token(..)
+            | RecordKey::VpcShare(..) => {}
         }
     }
     let tied = state.bindings().filter_map(|binding| state.interface(&binding.interface));

@@ -60,3 +60,13 @@ pub const VSWITCH_IPV6_PREFIX_LENGTH: u8 = 64;
 pub const USER_CIDRS_MAX: usize = 3;
 /// Live flows of one interface.
 pub const FLOWS_PER_INTERFACE_DEFAULT: u32 = 16_384;
+/// Most accounts of a server.
+pub const ACCOUNTS_MAX: usize = 10_000;
+/// Shortest and longest life of a temporary key: a quarter of an hour to half a day.
+pub const KEY_SESSION_LIVES_S: core::ops::RangeInclusive<u64> = 900..=43_200;
+/// Life of a temporary key where none is asked for: an hour.
+pub const KEY_SESSION_LIFE_DEFAULT_S: u64 = 3600;
+/// Most expired temporary keys that one write removes, so that no write pays for many.
+pub const EXPIRED_KEYS_PER_WRITE_MAX: usize = 16;
+/// Most things that a refusal names.
+pub const NAMED_IN_REFUSAL_MAX: usize = 10;

@@ -3,11 +3,12 @@
 //! Knows what a thing consists of; knows neither its bytes (see the wire crate) nor who may change
 //! it (see [`crate::state`]). Every record belongs to one account: it names its owner, or stands in
 //! a group or on an interface that does.
+mod account;
+
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::command::Written;
@@ -18,10 +19,11 @@ use crate::ids::{
 use crate::net::{Cidr, Mac, Prefix};
 use crate::rule::Rule;
 use crate::text::{
-    AccountName, ClientToken, Description, DeviceName, Label, Name, NetworkDescription,
-    RuleDescription, Tags,
+    ClientToken, Description, DeviceName, Label, Name, NetworkDescription, RuleDescription, Tags,
 };
 use crate::world::{GroupType, InnerAccess};
+
+pub use account::{AccessKey, AccessKeySecret, Account, KeySession, SecurityToken, VpcShare};
 
 /// One stored thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +46,8 @@ pub enum Record {
     Binding(Binding),
     /// The answer to a write, kept for its client token.
     Token(TokenRecord),
+    /// That a VPC is shared with an account.
+    VpcShare(VpcShare),
 }
 
 /// What a record is found by. The order of the variants is an order in which records can be
@@ -68,6 +72,8 @@ pub enum RecordKey {
     Binding(NetworkInterfaceId),
     /// Of [`Record::Token`].
     Token(AccountId, ClientToken),
+    /// Of [`Record::VpcShare`].
+    VpcShare(VpcId, AccountId),
 }
 
 impl Record {
@@ -83,6 +89,7 @@ impl Record {
             Self::Interface(r) => RecordKey::Interface(r.id.clone()),
             Self::Binding(r) => RecordKey::Binding(r.interface.clone()),
             Self::Token(r) => RecordKey::Token(r.account, r.token.clone()),
+            Self::VpcShare(r) => RecordKey::VpcShare(r.vpc.clone(), r.account),
         }
     }
 }
@@ -104,56 +111,6 @@ impl Change {
             Self::Delete(key) => key.clone(),
         }
     }
-}
-
-/// An account.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Account {
-    /// Its number.
-    pub id: AccountId,
-    /// Its name, by which a rule may call it (`DestGroupOwnerAccount`).
-    pub name: AccountName,
-    /// Whether it is the root account.
-    pub root: bool,
-    /// When it was made, in milliseconds since 1970.
-    pub created_ms: u64,
-}
-
-/// What an access key signs with. Never shown: its `Debug` hides it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct AccessKeySecret(Arc<[u8]>);
-
-impl AccessKeySecret {
-    /// These bytes, as a secret.
-    pub fn new(bytes: &[u8]) -> Self {
-        Self(bytes.into())
-    }
-
-    /// The bytes themselves, for whoever signs or stores.
-    pub fn expose(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for AccessKeySecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(secret)")
-    }
-}
-
-/// An access key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AccessKey {
-    /// Its id, which requests name.
-    pub id: AccessKeyId,
-    /// What it signs with.
-    pub secret: AccessKeySecret,
-    /// The account it speaks for.
-    pub account: AccountId,
-    /// Whether it may be used.
-    pub active: bool,
-    /// When it was made, in milliseconds since 1970.
-    pub created_ms: u64,
 }
 
 /// A VPC.

@@ -114,7 +114,7 @@ quotas! {
     /// Groups of one interface.
     groups_per_interface = 10 in 1..=GROUPS_PER_INTERFACE_MAX;
     /// Rules of one group, both directions together.
-    rules_per_group = 1000 in 1..=10_000;
+    rules_per_group = 1000 in 1..=4000;
     /// Rules of all groups of one interface in sum.
     rules_per_interface = 1000 in 1..=10_000;
     /// Addresses of all interfaces in a basic group.
@@ -132,6 +132,12 @@ quotas! {
     /// Client tokens of an account that are remembered at the same time; the default is three
     /// writes a second all day, in some hundred MB.
     client_tokens_per_account = 250_000 in 1..=10_000_000;
+    /// Permanent access keys of an account.
+    access_keys_per_account = 5 in 2..=100;
+    /// Temporary access keys of an account that have not expired.
+    temporary_keys_per_account = 1000 in 1..=3000;
+    /// Accounts that one VPC is shared with.
+    shares_per_vpc = 100 in 1..=1000;
 }
 
 impl Quotas {

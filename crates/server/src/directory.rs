@@ -1,8 +1,8 @@
 //! The data directory: who may enter it, and the file with the first access key.
 //!
-//! The directory has mode 0700 and the credentials 0600: the secrets of access keys are in both
-//! the store and this file, protected by these permissions alone. What the store's files hold is
-//! not known here.
+//! The directory has mode 0700 and the credentials 0600: the secret of the first access key lies
+//! there as it is until its owner takes the file away. What the store's files hold is not known
+//! here.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -94,6 +94,11 @@ impl DataDirectory {
     /// Where the first access key is kept for its owner.
     pub fn credentials(&self) -> PathBuf {
         self.0.join("credentials")
+    }
+
+    /// Where the key is kept that secrets are sealed with, unless it is kept elsewhere.
+    pub fn key_file(&self) -> PathBuf {
+        self.0.join("seal.key")
     }
 
     /// Where a running server listens for administration.

@@ -13,11 +13,15 @@ pub const HOST_ID: &str = "portcullis";
 const ACCESS_KEY_ID_PREFIX: &str = "LTAI";
 const ACCESS_KEY_ID_LENGTH: usize = 24;
 const ACCESS_KEY_SECRET_LENGTH: usize = 30;
+/// Ids of temporary keys begin so.
+const TEMPORARY_KEY_ID_PREFIX: &str = "STS.";
+/// Letters and digits of a security token.
+const SECURITY_TOKEN_LENGTH: usize = 64;
 
 /// The system has no random numbers to give.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the system gives no random numbers: {0}")]
-pub struct NoRandomness(getrandom::Error);
+pub struct NoRandomness(#[from] getrandom::Error);
 
 /// A new request id: a UUID of version 4 in upper case.
 pub fn request_id() -> String {
@@ -52,12 +56,29 @@ impl Credentials {
     /// # Errors
     /// [`NoRandomness`].
     pub fn draw() -> Result<Credentials, NoRandomness> {
-        let length = ACCESS_KEY_ID_LENGTH - ACCESS_KEY_ID_PREFIX.len();
+        Credentials::draw_with(ACCESS_KEY_ID_PREFIX)
+    }
+
+    /// Draws a new temporary key.
+    ///
+    /// # Errors
+    /// [`NoRandomness`].
+    pub fn draw_temporary() -> Result<Credentials, NoRandomness> {
+        Credentials::draw_with(TEMPORARY_KEY_ID_PREFIX)
+    }
+
+    fn draw_with(prefix: &str) -> Result<Credentials, NoRandomness> {
+        let length = ACCESS_KEY_ID_LENGTH - prefix.len();
         Ok(Credentials {
-            access_key_id: ACCESS_KEY_ID_PREFIX.to_owned() + &alphanumeric(length)?,
+            access_key_id: prefix.to_owned() + &alphanumeric(length)?,
             access_key_secret: alphanumeric(ACCESS_KEY_SECRET_LENGTH)?,
         })
     }
+}
+
+/// Draws the token of a temporary key.
+pub(crate) fn security_token() -> Result<String, NoRandomness> {
+    alphanumeric(SECURITY_TOKEN_LENGTH)
 }
 
 /// So many letters and digits, each as likely as any other.
@@ -90,6 +111,10 @@ mod tests {
         assert!(key.access_key_id.starts_with("LTAI"));
         assert!(key.access_key_secret.bytes().all(|byte| byte.is_ascii_alphanumeric()));
         assert_ne!(key, Credentials::draw().unwrap());
+        let temporary = Credentials::draw_temporary().unwrap();
+        assert_eq!(temporary.access_key_id.len(), 24);
+        assert!(temporary.access_key_id.starts_with("STS."));
+        assert_eq!(security_token().unwrap().len(), 64);
         assert!(!format!("{key:?}").contains(&key.access_key_secret));
     }
 }

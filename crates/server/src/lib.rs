@@ -10,6 +10,7 @@ pub mod control;
 pub mod directory;
 pub mod host;
 pub mod identity;
+pub mod key_file;
 pub mod limits;
 mod listen;
 pub mod nonces;

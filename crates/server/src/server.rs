@@ -1,6 +1,6 @@
 //! A whole server: put together, started, and taken down in the right order.
 //!
-//! Order of the start: the directory, the store and its lock, the sockets, the root account, the
+//! Order of the start: the directory, the store and its lock, the key file, the sockets, the root account, the
 //! host. Nothing is answered before the state is complete. Order of the end: no more requests,
 //! those in flight, the writer with what it has queued, the store. What the kernel enforces stays.
 
@@ -26,11 +26,12 @@ use crate::control::server as control;
 use crate::directory::{DataDirectory, DirectoryError};
 use crate::host::{Host, HostLink};
 use crate::identity::{Credentials, NoRandomness};
+use crate::key_file::{KeyFile, KeyFileError};
 use crate::limits::Limits;
 use crate::listen;
 use crate::nonces::{Nonce, Nonces};
 use crate::published::Published;
-use crate::source::{self, LoadError, Source};
+use crate::source::{self, LoadError, Opened, Source};
 use crate::writer::{WriteQueue, Writer};
 
 /// The name of the first account.
@@ -42,6 +43,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// The data directory, prepared.
     pub directory: DataDirectory,
+    /// The file with the key that secrets are sealed with; made if it is absent.
+    pub key_file: PathBuf,
     /// Where the state comes from.
     pub source: Box<dyn Source>,
     /// Regions and quotas.
@@ -69,6 +72,9 @@ pub enum StartError {
     /// There is no state.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// The key file cannot be used.
+    #[error(transparent)]
+    KeyFile(#[from] KeyFileError),
     /// The API's address cannot be used.
     #[error("cannot listen at {address}")]
     Listen {
@@ -107,6 +113,7 @@ impl StartError {
         match self {
             StartError::Directory(error) => error.help(),
             StartError::Load(error) => error.help(),
+            StartError::KeyFile(error) => error.help(),
             StartError::Listen { .. } => "choose another address, or stop whoever uses it",
             StartError::Control { .. } => "the path of a socket has at most 107 bytes",
             StartError::Credentials(_) => {
@@ -149,13 +156,15 @@ impl Server {
     pub async fn start(options: Options) -> Result<Server, StartError> {
         let Options { listen, directory, mut source, settings, .. } = options;
         let key = options.credentials.map(check_credentials).transpose()?;
-        let opened = source::load(source.as_mut())?;
+        let mut key_file = KeyFile::read_or_draw(&options.key_file)?;
+        let opened = open(source.as_mut(), &mut key_file)?;
         let now_ms = options.clock.now_ms();
         let nonces = restore_nonces(&opened.nonces, options.limits.nonces_max, now_ms);
         let is_first = opened.state.root_account().is_none();
         let settings = Arc::new(settings);
         let writer = Writer::new(
             source,
+            key_file.seal().clone(),
             opened,
             Arc::clone(&settings),
             Arc::clone(&options.clock),
@@ -182,6 +191,8 @@ impl Server {
             published: Arc::clone(&published),
             queue: queue.clone(),
             host: Arc::clone(&host),
+            settings: Arc::clone(&settings),
+            clock: Arc::clone(&options.clock),
             limits: options.limits.clone(),
             listen: address.to_string(),
             program_version: options.program_version,
@@ -248,6 +259,18 @@ impl Server {
         let is_clean = matches!(joined, Ok(Ok(()))) && ended.is_ok();
         Ended { cut: ended.unwrap_or_default(), is_clean }
     }
+}
+
+/// Opens the store with the key of the file, which is written where it is new; records of an
+/// earlier version are written again.
+fn open(source: &mut dyn Source, key_file: &mut KeyFile) -> Result<Opened, StartError> {
+    let mut opened = source::load(source, key_file.seal()).map_err(|error| match error {
+        LoadError::OtherKey { sealed, .. } => key_file.is_not(sealed).into(),
+        error => StartError::from(error),
+    })?;
+    key_file.keep()?;
+    opened.renew(key_file.seal())?;
+    Ok(opened)
 }
 
 /// A first access key that was given and is not one of this server's would be missed only when it

@@ -5,10 +5,13 @@
 
 use std::path::PathBuf;
 
-use portcullis_core::records::Change;
+use portcullis_core::records::{Change, Record};
 use portcullis_core::state::State;
-use portcullis_store::{Embedded, Limits, Store, StoreError};
-use portcullis_wire::record;
+use portcullis_store::{
+    CommitError, Embedded, Guard, Limits, Operation, Revision, Store, StoreError, Transaction,
+};
+use portcullis_wire::record::seal::{Fingerprint, SealKey};
+use portcullis_wire::record::{self, Problem};
 
 use crate::nonces::Nonce;
 
@@ -48,6 +51,17 @@ pub enum LoadError {
         /// What is wrong.
         detail: String,
     },
+    /// It holds secrets that are sealed with another key.
+    #[error("the store's secrets are sealed with the key {sealed}, not with {own}")]
+    OtherKey {
+        /// The key they are sealed with.
+        sealed: Fingerprint,
+        /// The key at hand.
+        own: Fingerprint,
+    },
+    /// Records of a layout of before could not be written in today's.
+    #[error("cannot write records of an earlier version again")]
+    Renew(#[source] CommitError),
 }
 
 impl LoadError {
@@ -55,6 +69,8 @@ impl LoadError {
     pub fn help(&self) -> &'static str {
         match self {
             LoadError::Store(error) => error.help(),
+            LoadError::OtherKey { .. } => "name the right key file with --key-file",
+            LoadError::Renew(_) => "see the log for what the store says",
             LoadError::Record { .. } => {
                 "use the version of the program that wrote it, or restore the newest export"
             }
@@ -69,42 +85,84 @@ pub(crate) struct Opened {
     pub(crate) revision: u64,
     /// The nonces of writes, oldest first.
     pub(crate) nonces: Vec<Nonce>,
+    /// Records that are stored in a layout of before.
+    pub(crate) outdated: Vec<Record>,
+}
+
+/// Records that are written again in one transaction.
+const RENEWED_PER_TRANSACTION: usize = 1000;
+
+impl Opened {
+    /// Writes outdated records in today's layout, and forgets how they looked.
+    pub(crate) fn renew(&mut self, seal: &SealKey) -> Result<(), LoadError> {
+        let outdated = std::mem::take(&mut self.outdated);
+        for records in outdated.chunks(RENEWED_PER_TRANSACTION) {
+            let operations = records.iter().filter_map(|record| {
+                let (key, value) = record::encode(&Change::Put(record.clone()), seal);
+                Some(Operation::put(key, value?))
+            });
+            let guard = Guard::store_at(Revision::new(self.revision));
+            let transaction = Transaction::new(vec![guard], operations.collect());
+            let mut done = self.store.commit_batch(vec![transaction]).into_iter();
+            let done = done.next().unwrap_or(Err(CommitError::Unknown(StoreError::Stopped)));
+            self.revision = done.map_err(LoadError::Renew)?.number();
+        }
+        if !outdated.is_empty() {
+            tracing::info!(records = outdated.len(), "records of an earlier version are renewed");
+            self.store.compact(Revision::new(self.revision))?;
+        }
+        Ok(())
+    }
 }
 
 /// Opens the store and reads all of it.
-pub(crate) fn load(source: &mut dyn Source) -> Result<Opened, LoadError> {
+pub(crate) fn load(source: &mut dyn Source, seal: &SealKey) -> Result<Opened, LoadError> {
     let store = source.open()?;
-    let mut state = State::new();
-    let mut nonces = Vec::new();
+    let mut taken = Taken { seal, state: State::new(), nonces: Vec::new(), outdated: Vec::new() };
     let mut refused = None;
     let revision = store.load(&mut |entry| {
         if refused.is_some() {
             return;
         }
-        if let Err(detail) = take(entry.key, entry.value, &mut state, &mut nonces) {
-            let key = entry.key.escape_ascii().to_string();
-            refused = Some(LoadError::Record { key, detail });
-        }
+        refused = taken.take(entry.key, entry.value).err();
     })?;
     match refused {
         Some(error) => Err(error),
-        None => Ok(Opened { store, state, revision: revision.number(), nonces }),
+        None => {
+            let Taken { state, nonces, outdated, .. } = taken;
+            Ok(Opened { store, state, revision: revision.number(), nonces, outdated })
+        }
     }
 }
 
-/// Takes one entry in, or says what is wrong with it.
-fn take(
-    key: &[u8],
-    value: &[u8],
-    state: &mut State,
-    nonces: &mut Vec<Nonce>,
-) -> Result<(), String> {
-    match Nonce::from_key(key) {
-        Some(nonce) => nonces.push(nonce.map_err(|error| error.to_string())?),
-        None => {
-            let record = record::decode(key, value).map_err(|error| error.to_string())?;
-            state.absorb(Change::Put(record));
+/// What was read so far.
+struct Taken<'a> {
+    seal: &'a SealKey,
+    state: State,
+    nonces: Vec<Nonce>,
+    outdated: Vec<Record>,
+}
+
+impl Taken<'_> {
+    /// Takes one entry in, or says what is wrong with it.
+    fn take(&mut self, key: &[u8], value: &[u8]) -> Result<(), LoadError> {
+        let unreadable = |detail: String| {
+            let key = key.escape_ascii().to_string();
+            LoadError::Record { key, detail }
+        };
+        if let Some(nonce) = Nonce::from_key(key) {
+            self.nonces.push(nonce.map_err(|error| unreadable(error.to_string()))?);
+            return Ok(());
         }
+        let record =
+            record::decode(key, value, self.seal).map_err(|error| match error.problem {
+                Problem::OtherKey { sealed, own } => LoadError::OtherKey { sealed, own },
+                _ => unreadable(error.to_string()),
+            })?;
+        if record::is_outdated(key, value) {
+            self.outdated.push(record.clone());
+        }
+        self.state.absorb(Change::Put(record));
+        Ok(())
     }
-    Ok(())
 }

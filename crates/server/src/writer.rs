@@ -19,7 +19,7 @@ use portcullis_core::records::Change;
 use portcullis_core::settings::Settings;
 use portcullis_core::state::State;
 use portcullis_store::{CommitError, Guard, Operation, Revision, Store, StoreError, Transaction};
-use portcullis_wire::record;
+use portcullis_wire::record::{self, seal::SealKey};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
@@ -93,6 +93,7 @@ fn stopping() -> ApiError {
 /// What the writer works with.
 pub(crate) struct Writer {
     source: Box<dyn Source>,
+    seal: SealKey,
     /// Nothing while the store is out of order.
     store: Option<Box<dyn Store>>,
     leading: State,
@@ -124,15 +125,17 @@ struct Step {
 impl Writer {
     pub(crate) fn new(
         source: Box<dyn Source>,
+        seal: SealKey,
         opened: Opened,
         settings: Arc<Settings>,
         clock: Arc<dyn Clock>,
         dice: Box<dyn Dice + Send>,
         batch_max: usize,
     ) -> Writer {
-        let Opened { store, state, revision, nonces } = opened;
+        let Opened { store, state, revision, nonces, outdated: _ } = opened;
         Writer {
             source,
+            seal,
             store: Some(store),
             leading: state.clone(),
             head: Revision::new(revision),
@@ -242,7 +245,8 @@ impl Writer {
                 let step = decided.step.as_ref()?;
                 let guard = Guard::store_at(expected);
                 expected = expected.next();
-                Some(Transaction::new(vec![guard], operations(step, decided.job.write.nonce)))
+                let nonce = decided.job.write.nonce;
+                Some(Transaction::new(vec![guard], operations(step, nonce, &self.seal)))
             })
             .collect();
         let results = match transactions.is_empty() {
@@ -349,8 +353,8 @@ impl Writer {
 
     /// Opens the store again and starts from what it holds.
     fn reopen(&mut self) -> bool {
-        match source::load(self.source.as_mut()) {
-            Ok(Opened { store, state, revision, nonces }) => {
+        match source::load(self.source.as_mut(), &self.seal) {
+            Ok(Opened { store, state, revision, nonces, outdated: _ }) => {
                 tracing::info!(revision, "the store is open again");
                 self.store = Some(store);
                 self.head = Revision::new(revision);
@@ -383,8 +387,8 @@ fn cause_of(error: &dyn std::error::Error) -> String {
 }
 
 /// What the store is asked to do for one decided write.
-fn operations(step: &Step, nonce: Option<Nonce>) -> Vec<Operation> {
-    let changes = step.changes.iter().map(|change| match record::encode(change) {
+fn operations(step: &Step, nonce: Option<Nonce>, seal: &SealKey) -> Vec<Operation> {
+    let changes = step.changes.iter().map(|change| match record::encode(change, seal) {
         (key, Some(value)) => Operation::put(key, value),
         (key, None) => Operation::delete(key),
     });

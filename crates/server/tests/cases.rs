@@ -4,8 +4,10 @@
 
 mod common;
 
+use std::fs::Permissions;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use common::store::FaultySource;
@@ -19,6 +21,7 @@ use portcullis_testkit::exchange::language::Case;
 use portcullis_testkit::exchange::request::{Key, Request};
 use portcullis_testkit::exchange::{Reply, Server, is_runnable, read_folder, run};
 use portcullis_wire::record;
+use portcullis_wire::record::seal::{SEAL_KEY_BYTES, SealKey};
 
 /// Access keys by the names that cases use: id, secret, account, whether it is active.
 const KEYS: [(&str, &str, &str, u64, bool); 3] = [
@@ -41,6 +44,7 @@ fn records() -> Vec<Record> {
             account: AccountId(account),
             active,
             created_ms: 0,
+            session: None,
         })
     });
     accounts.into_iter().chain(keys).collect()
@@ -64,8 +68,14 @@ impl OverHttp {
     fn new(case: &Case) -> OverHttp {
         let directory = tempfile::tempdir().unwrap();
         let source = FaultySource::new();
+        // The key file of the setup, so that the server opens what is sealed here.
+        let seal = SealKey::new(&[0xab; SEAL_KEY_BYTES]);
+        std::fs::set_permissions(&directory, Permissions::from_mode(0o700)).unwrap();
+        let key_file = directory.path().join("seal.key");
+        std::fs::write(&key_file, format!("portcullis-seal-key-1 {}\n", "ab".repeat(32))).unwrap();
+        std::fs::set_permissions(&key_file, Permissions::from_mode(0o600)).unwrap();
         let puts = records().into_iter().map(|record| {
-            let (key, value) = record::encode(&Change::Put(record));
+            let (key, value) = record::encode(&Change::Put(record), &seal);
             Operation::put(key, value.unwrap())
         });
         source.memory.commit(&[], puts.collect()).unwrap();

@@ -262,7 +262,7 @@ fn same_line(expected: &str, printed: &str) -> bool {
 pub struct Mention {
     /// The line of the document, from 1.
     pub line: usize,
-    /// The subcommand.
+    /// The subcommand, with its own verb where it has one.
     pub subcommand: String,
     /// The long options that are given to it.
     pub options: Vec<String>,
@@ -287,7 +287,7 @@ pub fn mentions(document: &str) -> Vec<Mention> {
 
 fn mention(line: usize, text: &str) -> Option<Mention> {
     let text = text.strip_prefix("$ ").unwrap_or(text);
-    let mut words = text.split_whitespace();
+    let mut words = text.split_whitespace().peekable();
     // Environment variables may stand before the program.
     let program = words.by_ref().find(|word| !word.contains('=') && *word != "sudo")?;
     if program != "portcullis" {
@@ -295,6 +295,9 @@ fn mention(line: usize, text: &str) -> Option<Mention> {
     }
     let subcommand =
         words.next().filter(|word| word.starts_with(|c: char| c.is_ascii_lowercase()))?;
+    let is_verb = |word: &&str| word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+    let verb = words.next_if(|word| word.starts_with(char::is_alphabetic) && is_verb(word));
+    let subcommand = [Some(subcommand), verb].into_iter().flatten().collect::<Vec<_>>().join(" ");
     let until = |word: &&str| !matches!(*word, "|" | ">" | "&" | "&&" | ";" | "2>&1");
     let options = words
         .take_while(until)
@@ -302,7 +305,7 @@ fn mention(line: usize, text: &str) -> Option<Mention> {
         .filter(|word| word.starts_with("--") && word.len() > 2)
         .map(|word| word.split('=').next().unwrap_or(word).to_owned())
         .collect();
-    Some(Mention { line, subcommand: subcommand.to_owned(), options })
+    Some(Mention { line, subcommand, options })
 }
 
 /// Whether the program knows the subcommand and the options, by its own help.
@@ -311,7 +314,8 @@ fn mention(line: usize, text: &str) -> Option<Mention> {
 /// Names what the program does not know.
 pub fn check_mention(program: &Path, mention: &Mention) -> Result<(), String> {
     let output = Command::new(program)
-        .args([&mention.subcommand, "--help"])
+        .args(mention.subcommand.split(' '))
+        .arg("--help")
         .output()
         .map_err(|error| format!("cannot start `{}`: {error}", program.display()))?;
     let Mention { line, subcommand, options } = mention;

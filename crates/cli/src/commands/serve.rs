@@ -81,6 +81,7 @@ async fn serve(
     let options = Options {
         listen: configuration.listen,
         source: Box::new(EmbeddedSource { directory: directory.store() }),
+        key_file: configuration.key_file.unwrap_or_else(|| directory.key_file()),
         directory,
         settings: Settings::new(configuration.regions),
         credentials,

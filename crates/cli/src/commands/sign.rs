@@ -14,6 +14,8 @@ use crate::commands::serve::{KEY_ID_VARIABLE, KEY_SECRET_VARIABLE};
 use crate::configuration::variable_text;
 use crate::failure::{Failure, STATUS_BAD_INPUT};
 
+/// The token of a temporary access key.
+pub(crate) const SECURITY_TOKEN_VARIABLE: &str = "PORTCULLIS_SECURITY_TOKEN";
 /// The version of a call that names none.
 const VERSION_DEFAULT: &str = "2014-05-26";
 
@@ -44,6 +46,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         ("SignatureNonce", request_id()),
         ("Timestamp", time::format(SystemClock.now_ms())),
     ];
+    let environment = |name: &str| std::env::var_os(name);
+    let token = variable_text(&environment, SECURITY_TOKEN_VARIABLE);
+    if let Some(token) = token.map_err(Failure::of_configuration)? {
+        pairs.push(("SecurityToken", token));
+    }
     for text in &arguments.parameters {
         let (name, value) = text.split_once('=').ok_or_else(|| {
             let help = "write every parameter as NAME=VALUE";

@@ -87,10 +87,20 @@ pub(crate) fn strange() -> Failure {
 }
 
 /// Prints as JSON, for programs.
-fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| Failure::because("Internal", &error, "this is a fault of the program"))?;
     println!("{text}");
+    Ok(())
+}
+
+/// Prints that a change is kept which nothing has to be waited for.
+pub(crate) fn print_kept(answer: &Answer, done: &str, print: Print) -> Result<(), Failure> {
+    let Answer::Kept(kept) = answer else { return Err(strange()) };
+    if print.json {
+        return print_json(kept);
+    }
+    println!("{done}");
     Ok(())
 }
 

@@ -14,7 +14,10 @@ mod service;
 mod tag;
 
 pub use absent::{Absent, DescribeAbsent};
-pub use account::CreateRootAccount;
+pub use account::{
+    AccessKeyRow, AccountRow, CreateAccessKey, CreateRootAccount, NewSession, OwnedVpcRow,
+    RotateAccessKey,
+};
 pub use group::{
     CreateSecurityGroup, DescribeSecurityGroupAttribute, DescribeSecurityGroups,
     SecurityGroupAttribute, SecurityGroupRow,
@@ -37,9 +40,11 @@ pub use tag::{
     TagResources, TagRow, TagSearch, Untag, UntagResources,
 };
 
-use crate::ids::{AccountId, NetworkInterfaceId, RegionId, SecurityGroupId, VSwitchId, VpcId};
+use crate::ids::{
+    AccessKeyId, AccountId, NetworkInterfaceId, RegionId, SecurityGroupId, VSwitchId, VpcId,
+};
 use crate::settings::Settings;
-use crate::text::{ClientToken, DeviceName};
+use crate::text::{AccountName, ClientToken, DeviceName};
 use crate::world::InnerAccess;
 
 /// Random bytes, an argument like every other.
@@ -167,6 +172,55 @@ pub enum Command {
     },
     /// Administrative: the root account and its access key; once.
     CreateRootAccount(CreateRootAccount),
+    /// Administrative: a new account.
+    CreateAccount {
+        /// Its name.
+        name: AccountName,
+    },
+    /// Administrative: an account that owns nothing goes.
+    DeleteAccount {
+        /// The account.
+        account: AccountId,
+    },
+    /// Administrative: all accounts, by number.
+    DescribeAccounts,
+    /// Administrative: a new access key, permanent or temporary.
+    CreateAccessKey(CreateAccessKey),
+    /// Administrative: a new access key in the place of another.
+    RotateAccessKey(RotateAccessKey),
+    /// Administrative: an access key may be used from now on, or no longer.
+    SetAccessKeyActive {
+        /// The key.
+        access_key: AccessKeyId,
+        /// Whether it may be used.
+        active: bool,
+    },
+    /// Administrative: an access key goes.
+    DeleteAccessKey {
+        /// The key.
+        access_key: AccessKeyId,
+    },
+    /// Administrative: the access keys, by account and id.
+    DescribeAccessKeys {
+        /// Only of this account.
+        account: Option<AccountId>,
+    },
+    /// Administrative: another account may use a VPC too.
+    ShareVpc {
+        /// The VPC.
+        vpc: VpcId,
+        /// Who may use it.
+        account: AccountId,
+    },
+    /// Administrative: it may no longer.
+    UnshareVpc {
+        /// The VPC.
+        vpc: VpcId,
+        /// Who may no longer use it.
+        account: AccountId,
+    },
+    /// Administrative: the VPCs of all accounts, by id, and with whom they are shared.
+    DescribeOwnedVpcs,
     /// Administrative: tie an interface to a device of this host.
     BindInterface {
         /// The interface.
@@ -202,6 +256,9 @@ impl Command {
             | Self::DescribeSecurityGroups(_)
             | Self::DescribeSecurityGroupAttribute(_)
             | Self::DescribeNetworkInterfaces(_)
+            | Self::DescribeAccounts
+            | Self::DescribeAccessKeys { .. }
+            | Self::DescribeOwnedVpcs
             | Self::DescribeBindings => false,
             Self::CreateVpc(_)
             | Self::DeleteVpc { .. }
@@ -221,6 +278,14 @@ impl Command {
             | Self::ModifyNetworkInterfaceAttribute(_)
             | Self::DeleteNetworkInterface { .. }
             | Self::CreateRootAccount(_)
+            | Self::CreateAccount { .. }
+            | Self::DeleteAccount { .. }
+            | Self::CreateAccessKey(_)
+            | Self::RotateAccessKey(_)
+            | Self::SetAccessKeyActive { .. }
+            | Self::DeleteAccessKey { .. }
+            | Self::ShareVpc { .. }
+            | Self::UnshareVpc { .. }
             | Self::BindInterface { .. }
             | Self::UnbindInterface { .. } => true,
         }

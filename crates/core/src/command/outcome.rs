@@ -5,8 +5,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::command::{
-    Absent, NetworkInterfaceRow, Page, ResourceKind, RouteTableRow, SecurityGroupAttribute,
-    SecurityGroupRow, Service, TagRow, VSwitchRow, VpcRow,
+    Absent, AccessKeyRow, AccountRow, NetworkInterfaceRow, OwnedVpcRow, Page, ResourceKind,
+    RouteTableRow, SecurityGroupAttribute, SecurityGroupRow, Service, TagRow, VSwitchRow, VpcRow,
 };
 use crate::ids::{
     AccountId, RegionId, ResourceGroupId, RouteTableId, RouterId, SecurityGroupId, VSwitchId,
@@ -50,6 +50,12 @@ pub enum Outcome {
     SecurityGroupAttribute(Box<SecurityGroupAttribute>),
     /// Of DescribeNetworkInterfaces.
     NetworkInterfaces(Page<NetworkInterfaceRow>),
+    /// Of DescribeAccounts.
+    Accounts(Vec<AccountRow>),
+    /// Of DescribeAccessKeys.
+    AccessKeys(Vec<AccessKeyRow>),
+    /// Of DescribeOwnedVpcs.
+    OwnedVpcs(Vec<OwnedVpcRow>),
     /// Of DescribeBindings.
     Bindings(Vec<Binding>),
 }
@@ -82,7 +88,7 @@ pub enum Written {
     },
     /// CreateNetworkInterface: the interface as it was made.
     NetworkInterface(Box<InterfaceRecord>),
-    /// CreateRootAccount.
+    /// CreateRootAccount, CreateAccount.
     Account {
         /// The account.
         account: AccountId,

@@ -61,7 +61,7 @@ impl State {
         let region = region_of(context)?;
         match &command.vpc {
             Some(vpc) => {
-                self.own_vpc(context, vpc).ok_or_else(vpc_not_found)?;
+                self.usable_vpc(context, vpc).ok_or_else(vpc_not_found)?;
             }
             None if command.group_type == GroupType::Enterprise => {
                 return Err(ApiError::forbidden(

@@ -3,11 +3,13 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use crate::ids::{AccountId, NetworkInterfaceId, RegionId, SecurityGroupId, VSwitchId, VpcId};
+use crate::ids::{
+    AccessKeyId, AccountId, NetworkInterfaceId, RegionId, SecurityGroupId, VSwitchId, VpcId,
+};
 use crate::net::Mac;
 use crate::state::multimap::Multimap;
 use crate::state::spans::Spans;
-use crate::text::{ClientToken, DeviceName};
+use crate::text::{AccountName, ClientToken, DeviceName};
 
 /// Whose, and where.
 pub(super) type Place = (AccountId, RegionId);
@@ -41,6 +43,14 @@ pub(super) struct Index {
     pub(super) addresses_of_group: BTreeMap<SecurityGroupId, usize>,
     /// Rules of a group whose peer is a group.
     pub(super) group_rules_of_group: BTreeMap<SecurityGroupId, usize>,
+    pub(super) account_names: BTreeMap<AccountName, AccountId>,
+    pub(super) keys_of_account: Multimap<AccountId, AccessKeyId>,
+    /// Temporary keys by when they expire.
+    pub(super) key_expiry: BTreeSet<(u64, AccessKeyId)>,
+    /// The accounts that a VPC is shared with.
+    pub(super) shares_of_vpc: Multimap<VpcId, AccountId>,
+    /// The VPCs that are shared with an account.
+    pub(super) shared_vpcs: Multimap<AccountId, VpcId>,
     /// Client tokens by when they expire.
     pub(super) token_expiry: BTreeSet<(u64, AccountId, ClientToken)>,
     /// Client tokens of an account, the expired ones that are still there included.

@@ -15,6 +15,7 @@ mod multimap;
 mod rule_table;
 mod rules;
 mod service;
+mod share;
 mod spans;
 mod tags;
 mod token;
@@ -34,7 +35,7 @@ use crate::ids::{
 };
 use crate::records::{
     AccessKey, Account, Binding, Change, GroupRecord, InterfaceRecord, Record, RecordKey,
-    RuleRecord, TokenRecord, VSwitch, Vpc,
+    RuleRecord, TokenRecord, VSwitch, Vpc, VpcShare,
 };
 use crate::text::ClientToken;
 use crate::world::World;
@@ -60,6 +61,7 @@ pub struct State {
     interfaces: BTreeMap<NetworkInterfaceId, InterfaceRecord>,
     bindings: BTreeMap<NetworkInterfaceId, Binding>,
     tokens: BTreeMap<(AccountId, ClientToken), TokenRecord>,
+    vpc_shares: BTreeMap<(VpcId, AccountId), VpcShare>,
     index: Index,
 }
 
@@ -108,6 +110,7 @@ impl State {
                 let mut decision = self.decide(context, command)?;
                 if write {
                     self.remember(context, &mut decision)?;
+                    self.drop_expired_keys(context, &mut decision);
                 }
                 decision
             }
@@ -170,6 +173,19 @@ impl State {
                 self.delete_interface(context, interface)
             }
             Command::CreateRootAccount(command) => self.create_root_account(context, command),
+            Command::CreateAccount { name } => self.create_account(context, name),
+            Command::DeleteAccount { account } => self.delete_account(*account),
+            Command::DescribeAccounts => Ok(self.describe_accounts(context)),
+            Command::CreateAccessKey(command) => self.create_access_key(context, command),
+            Command::RotateAccessKey(command) => self.rotate_access_key(context, command),
+            Command::SetAccessKeyActive { access_key, active } => {
+                self.set_access_key_active(context, access_key, *active)
+            }
+            Command::DeleteAccessKey { access_key } => self.delete_access_key(context, access_key),
+            Command::DescribeAccessKeys { account } => self.describe_access_keys(*account),
+            Command::ShareVpc { vpc, account } => self.share_vpc(context, vpc, *account),
+            Command::UnshareVpc { vpc, account } => self.unshare_vpc(vpc, *account),
+            Command::DescribeOwnedVpcs => Ok(self.describe_owned_vpcs()),
             Command::BindInterface { interface, device } => self.bind(context, interface, device),
             Command::UnbindInterface { interface } => self.unbind(interface),
             Command::DescribeBindings => {
@@ -188,12 +204,8 @@ impl State {
 
     fn put(&mut self, record: Record) {
         match record {
-            Record::Account(record) => {
-                self.accounts.insert(record.id, record);
-            }
-            Record::AccessKey(record) => {
-                self.access_keys.insert(record.id.clone(), record);
-            }
+            Record::Account(record) => self.put_account(record),
+            Record::AccessKey(record) => self.put_access_key(record),
             Record::Vpc(record) => self.put_vpc(record),
             Record::VSwitch(record) => self.put_vswitch(record),
             Record::Group(record) => self.put_group(record),
@@ -201,17 +213,14 @@ impl State {
             Record::Interface(record) => self.put_interface(*record),
             Record::Binding(record) => self.put_binding(record),
             Record::Token(record) => self.put_token(record),
+            Record::VpcShare(record) => self.put_vpc_share(record),
         }
     }
 
     fn delete(&mut self, key: &RecordKey) {
         match key {
-            RecordKey::Account(id) => {
-                self.accounts.remove(id);
-            }
-            RecordKey::AccessKey(id) => {
-                self.access_keys.remove(id);
-            }
+            RecordKey::Account(id) => self.remove_account(*id),
+            RecordKey::AccessKey(id) => self.remove_access_key(id),
             RecordKey::Vpc(id) => self.remove_vpc(id),
             RecordKey::VSwitch(id) => self.remove_vswitch(id),
             RecordKey::Group(id) => self.remove_group(id),
@@ -219,6 +228,7 @@ impl State {
             RecordKey::Interface(id) => self.remove_interface(id),
             RecordKey::Binding(id) => self.remove_binding(id),
             RecordKey::Token(account, token) => self.remove_token(*account, token),
+            RecordKey::VpcShare(vpc, account) => self.remove_vpc_share(vpc, *account),
         }
     }
 
@@ -234,8 +244,10 @@ impl State {
         let interfaces = self.interfaces.values().cloned().map(Box::new).map(Record::Interface);
         let bindings = self.bindings.values().cloned().map(Record::Binding);
         let tokens = self.tokens.values().cloned().map(Record::Token);
+        let shares = self.vpc_shares.values().cloned().map(Record::VpcShare);
         let networks = accounts.chain(access_keys).chain(vpcs).chain(vswitches);
-        networks.chain(groups).chain(rules).chain(interfaces).chain(bindings).chain(tokens)
+        let bound = networks.chain(groups).chain(rules).chain(interfaces).chain(bindings);
+        bound.chain(tokens).chain(shares)
     }
 
     /// What verdicts depend on.

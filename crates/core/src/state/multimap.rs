@@ -26,7 +26,10 @@ impl<K: Ord, V: Ord> Multimap<K, V> {
     }
 
     /// The values of a key in their order.
-    pub(super) fn get(&self, key: &K) -> impl DoubleEndedIterator<Item = &V> {
+    pub(super) fn get<'a>(
+        &'a self,
+        key: &K,
+    ) -> impl DoubleEndedIterator<Item = &'a V> + use<'a, K, V> {
         self.0.get(key).into_iter().flatten()
     }
 

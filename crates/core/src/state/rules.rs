@@ -13,7 +13,7 @@ use crate::error::ApiError;
 use crate::ids::{AccountId, SecurityGroupId, SecurityGroupRuleId};
 use crate::limits::PERMISSIONS_PER_CALL_MAX;
 use crate::net::Family;
-use crate::records::{Change, NicType, PeerOwner, Record, RecordKey, RuleRecord};
+use crate::records::{Change, GroupRecord, NicType, PeerOwner, Record, RecordKey, RuleRecord};
 use crate::rule::{Direction, Peer, PortMatch, Rule};
 use crate::state::index::shift;
 use crate::state::{Decision, GroupEntry, State, draw};
@@ -256,12 +256,12 @@ impl State {
         let found = self.groups.get(peer).filter(|entry| entry.record.owner == owner);
         let found = found.ok_or_else(not_found)?;
         let foreign = owner != context.caller;
+        if foreign && !self.share_network(&group.record, &found.record) {
+            return Err(not_found());
+        }
         let same_network =
             found.record.vpc == group.record.vpc && found.record.region == group.record.region;
         if !same_network {
-            if foreign {
-                return Err(not_found());
-            }
             return Err(ApiError::invalid(
                 names.group_mismatch,
                 "The specified security group and its peer are not in the same VPC.",
@@ -275,6 +275,14 @@ impl State {
         Ok(foreign.then(|| Box::new(PeerOwner { account: owner, text })))
     }
 
+    /// Whether two groups of two accounts stand in one VPC that both accounts may use. Only then
+    /// does the one exist for the other.
+    fn share_network(&self, one: &GroupRecord, other: &GroupRecord) -> bool {
+        let vpc = one.vpc.as_ref().filter(|vpc| other.vpc.as_ref() == Some(*vpc));
+        vpc.and_then(|vpc| self.vpcs.get(vpc))
+            .is_some_and(|vpc| self.may_use(one.owner, vpc) && self.may_use(other.owner, vpc))
+    }
+
     /// The account that is said to own the peer group: the caller unless said otherwise; `None`:
     /// there is no such account.
     fn claimed_owner(
@@ -284,7 +292,10 @@ impl State {
         names: &PeerNames,
     ) -> Result<Option<AccountId>, ApiError> {
         let by_id = spec.peer_owner_id.map(|id| self.accounts.get(&id).map(|account| account.id));
-        let by_name = spec.peer_owner_account.as_deref().map(|text| self.account_called(text));
+        let by_name = spec
+            .peer_owner_account
+            .as_deref()
+            .map(|text| self.account_called(text).map(|account| account.id));
         match (by_id, by_name) {
             (None, None) => Ok(Some(context.caller)),
             (Some(one), None) | (None, Some(one)) => Ok(one),
@@ -296,15 +307,6 @@ impl State {
             .at(names.owner)
             .help("Send only the owner id.")),
         }
-    }
-
-    /// The account of this name or number.
-    fn account_called(&self, text: &str) -> Option<AccountId> {
-        let number = text.parse().ok().map(AccountId);
-        let by_number = number.and_then(|id| self.accounts.get(&id));
-        by_number
-            .or_else(|| self.accounts.values().find(|account| account.name.as_str() == text))
-            .map(|account| account.id)
     }
 
     pub(super) fn revoke(

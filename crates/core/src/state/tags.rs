@@ -85,7 +85,8 @@ impl State {
             Resource::Vpc(id) => labelled!(self.vpcs.get(id)),
             Resource::VSwitch(id) => {
                 let vswitch = self.vswitches.get(id)?;
-                let vpc = self.vpcs.get(&vswitch.vpc);
+                // Of a shared VPC only its owner knows the resource group.
+                let vpc = self.vpcs.get(&vswitch.vpc).filter(|vpc| vpc.owner == vswitch.owner);
                 Some(Labelled {
                     owner: vswitch.owner,
                     region: vswitch.region.clone(),

@@ -1,5 +1,6 @@
 //! VPCs: the space in which addresses are unique, its IPv4 block, and its IPv6 block where it has
 //! one.
+use alloc::borrow::Cow;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -8,13 +9,14 @@ use crate::command::{
     Context, CreateVpc, DescribeVpcs, Edit, ModifyVpcAttribute, Outcome, VpcIpv6, VpcRow, Written,
 };
 use crate::error::ApiError;
-use crate::ids::{VSwitchId, VpcId};
+use crate::ids::VpcId;
 use crate::limits::{USER_CIDRS_MAX, VPC_IPV6_PREFIX_LENGTH, VPC_PREFIX_LENGTHS};
 use crate::net::{Cidr, Family, Prefix};
-use crate::records::{Change, Record, RecordKey, Vpc};
+use crate::records::{Change, Record, RecordKey, VSwitch, Vpc};
 use crate::state::account::{region_of, sees};
 use crate::state::describe::{Descending, in_sight, part};
 use crate::state::{Decision, State, draw};
+use crate::text::Tags;
 
 /// 172.16.0.0/12: `CidrBlock` where none is sent.
 const CIDR_DEFAULT: (Ipv4Addr, u8) = (Ipv4Addr::new(172, 16, 0, 0), 12);
@@ -61,9 +63,18 @@ pub(super) fn vpc_not_found() -> ApiError {
 }
 
 impl State {
-    /// The VPC, if the caller may see it.
+    /// The VPC, if it is the caller's own.
     pub(super) fn own_vpc(&self, context: &Context<'_>, id: &VpcId) -> Option<&Vpc> {
         self.vpcs.get(id).filter(|vpc| sees(context, vpc.owner, &vpc.region))
+    }
+
+    /// The VPC as the caller sees it. How its owner sorts and tags a shared one is not shared.
+    pub(super) fn seen_vpc(&self, context: &Context<'_>, id: &VpcId) -> Option<Cow<'_, Vpc>> {
+        let vpc = self.usable_vpc(context, id)?;
+        if vpc.owner == context.caller {
+            return Some(Cow::Borrowed(vpc));
+        }
+        Some(Cow::Owned(Vpc { resource_group: None, tags: Tags::default(), ..vpc.clone() }))
     }
 
     pub(super) fn create_vpc(
@@ -156,7 +167,12 @@ impl State {
             vpc.cidr = vpc_cidr(command.cidr)?;
             let mut vswitches = self.vswitches_of(&vpc.id);
             if let Some(outside) = vswitches.find(|vswitch| !encloses(vpc.cidr, vswitch.cidr)) {
-                return Err(still_in_use("CidrBlock", &outside.id, "lies outside the new block"));
+                return Err(still_in_use(
+                    context,
+                    "CidrBlock",
+                    outside,
+                    "lies outside the new block",
+                ));
             }
         }
         match (&command.ipv6, old.ipv6_cidr) {
@@ -170,7 +186,12 @@ impl State {
             (Some(VpcIpv6::Disabled), Some(_)) => {
                 let mut vswitches = self.vswitches_of(&vpc.id);
                 if let Some(vswitch) = vswitches.find(|vswitch| vswitch.ipv6_cidr.is_some()) {
-                    return Err(still_in_use("EnableIPv6", &vswitch.id, "has a part of the block"));
+                    return Err(still_in_use(
+                        context,
+                        "EnableIPv6",
+                        vswitch,
+                        "has a part of the block",
+                    ));
                 }
                 vpc.ipv6_cidr = None;
             }
@@ -185,12 +206,14 @@ impl State {
         context: &Context<'_>,
         id: &VpcId,
     ) -> Result<Decision, ApiError> {
-        let vpc = self.own_vpc(context, id).ok_or_else(vpc_not_found)?.clone();
-        Ok(Decision::read(Outcome::Vpc(alloc::boxed::Box::new(self.vpc_row(vpc)))))
+        let vpc = self.seen_vpc(context, id).ok_or_else(vpc_not_found)?.into_owned();
+        Ok(Decision::read(Outcome::Vpc(alloc::boxed::Box::new(self.vpc_row(context, vpc)))))
     }
 
-    fn vpc_row(&self, vpc: Vpc) -> VpcRow {
-        let vswitches = self.index.vswitches_of_vpc.get(&vpc.id).cloned().collect();
+    /// With the caller's own vSwitches: those of others in a shared VPC are theirs to see.
+    fn vpc_row(&self, context: &Context<'_>, vpc: Vpc) -> VpcRow {
+        let own = self.vswitches_of(&vpc.id).filter(|vswitch| vswitch.owner == context.caller);
+        let vswitches = own.map(|vswitch| vswitch.id.clone()).collect();
         VpcRow { vpc, vswitches }
     }
 
@@ -210,7 +233,11 @@ impl State {
         if self.index.groups_of_vpc.count(&vpc.id) > 0 {
             return in_use("DependencyViolation.SecurityGroup", "security groups");
         }
-        Ok(Decision::done(vec![Change::Delete(RecordKey::Vpc(vpc.id.clone()))]))
+        // Nobody uses it; the shares go with it, for no action of the API ends them.
+        let shares = self.index.shares_of_vpc.get(id);
+        let shares = shares.map(|account| RecordKey::VpcShare(id.clone(), *account));
+        let keys = shares.chain([RecordKey::Vpc(vpc.id.clone())]);
+        Ok(Decision::done(keys.map(Change::Delete).collect()))
     }
 
     pub(super) fn describe_vpcs(
@@ -219,13 +246,15 @@ impl State {
         command: &DescribeVpcs,
     ) -> Result<Decision, ApiError> {
         let candidates: Vec<&VpcId> = if command.vpcs.is_empty() {
-            in_sight(&self.index.vpcs, context)
+            let mut own = in_sight(&self.index.vpcs, context);
+            own.extend(self.vpcs_shared_with(context.caller));
+            own
         } else {
             command.vpcs.iter().collect()
         };
         let keys = candidates
             .into_iter()
-            .filter_map(|id| self.own_vpc(context, id))
+            .filter_map(|id| self.seen_vpc(context, id))
             .filter(|vpc| {
                 command.name.as_ref().is_none_or(|name| vpc.name.as_ref() == Some(name))
                     && command.is_default != Some(true)
@@ -239,7 +268,7 @@ impl State {
             .map(|vpc| Descending(vpc.id.clone()))
             .collect();
         let page = part(keys, &command.paging)?
-            .rows(|key| self.vpcs.get(&key.0).map(|vpc| self.vpc_row(vpc.clone())));
+            .rows(|key| Some(self.vpc_row(context, self.seen_vpc(context, &key.0)?.into_owned())));
         Ok(Decision::read(Outcome::Vpcs(page)))
     }
 
@@ -297,7 +326,15 @@ pub(super) fn bad_ipv6_cidr(message: &'static str) -> ApiError {
     ApiError::invalid("InvalidIpv6CidrBlock.Malformed", message).at("Ipv6CidrBlock")
 }
 
-fn still_in_use(place: &'static str, vswitch: &VSwitchId, why: &str) -> ApiError {
-    let message = alloc::format!("The vSwitch `{vswitch}` of the VPC {why}.");
+fn still_in_use(
+    context: &Context<'_>,
+    place: &'static str,
+    vswitch: &VSwitch,
+    why: &str,
+) -> ApiError {
+    let message = match vswitch.owner == context.caller {
+        true => alloc::format!("The vSwitch `{}` of the VPC {why}.", vswitch.id),
+        false => alloc::format!("A vSwitch that another account has in the VPC {why}."),
+    };
     ApiError::forbidden("DependencyViolation.VSwitch", message).at(place)
 }

@@ -59,7 +59,7 @@ impl State {
         context: &mut Context<'_>,
         command: &CreateVSwitch,
     ) -> Result<Decision, ApiError> {
-        let vpc = self.own_vpc(context, &command.vpc).ok_or_else(vpc_not_found)?;
+        let vpc = self.usable_vpc(context, &command.vpc).ok_or_else(vpc_not_found)?;
         let cidr = block(command.cidr, Family::V4)
             .ok_or_else(|| bad_cidr("Send an IPv4 block with its length and without host bits."))?;
         if !VSWITCH_PREFIX_LENGTHS.contains(&cidr.length()) {
@@ -154,7 +154,7 @@ impl State {
                     && command.enable_ipv6.is_none_or(|on| vswitch.ipv6_cidr.is_some() == on)
                     && command.owner.is_none_or(|owner| vswitch.owner == owner)
                     && vswitch.tags.meet(&command.tags)
-                    && self.vpcs.get(&vswitch.vpc).is_some_and(|vpc| {
+                    && self.seen_vpc(context, &vswitch.vpc).is_some_and(|vpc| {
                         let table = &command.route_table;
                         table.as_ref().is_none_or(|table| vpc.route_table == *table)
                             && (command.resource_group.is_none()
@@ -164,7 +164,7 @@ impl State {
             .map(|vswitch| Descending(vswitch.id.clone()))
             .collect();
         let page = part(keys, &command.paging)?
-            .rows(|key| self.vswitch_row(self.vswitches.get(&key.0)?.clone()));
+            .rows(|key| self.vswitch_row(context, self.vswitches.get(&key.0)?.clone()));
         Ok(Decision::read(Outcome::VSwitches(page)))
     }
 
@@ -174,13 +174,13 @@ impl State {
         id: &VSwitchId,
     ) -> Result<Decision, ApiError> {
         let vswitch = self.own_vswitch(context, id).cloned();
-        let row = vswitch.and_then(|vswitch| self.vswitch_row(vswitch));
+        let row = vswitch.and_then(|vswitch| self.vswitch_row(context, vswitch));
         let row = row.ok_or_else(vswitch_not_found)?;
         Ok(Decision::read(Outcome::VSwitch(alloc::boxed::Box::new(row))))
     }
 
-    fn vswitch_row(&self, vswitch: VSwitch) -> Option<VSwitchRow> {
-        let vpc = self.vpcs.get(&vswitch.vpc)?;
+    fn vswitch_row(&self, context: &Context<'_>, vswitch: VSwitch) -> Option<VSwitchRow> {
+        let vpc = self.seen_vpc(context, &vswitch.vpc)?;
         Some(VSwitchRow {
             available_addresses: self.available_addresses(&vswitch),
             route_table: vpc.route_table.clone(),
@@ -271,7 +271,11 @@ impl State {
         let page = part(keys, &command.paging)?.rows(|key| {
             Some(RouteTableRow {
                 vpc: self.vpcs.get(&key.0)?.clone(),
-                vswitches: self.vswitches_of(&key.0).cloned().collect(),
+                vswitches: self
+                    .vswitches_of(&key.0)
+                    .filter(|vswitch| vswitch.owner == context.caller)
+                    .cloned()
+                    .collect(),
                 with_routes: command.system_routes,
             })
         });

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use portcullis_core::command::*;
 use portcullis_core::ids::AccountId;
-use portcullis_core::records::NicType;
+use portcullis_core::records::{AccessKeySecret, NicType, SecurityToken};
 use portcullis_core::rule::Direction;
 use portcullis_core::text::{Tag, TagFilter, Tags};
 use portcullis_core::world::{GroupType, InnerAccess};
@@ -118,8 +118,10 @@ fn execute(harness: &mut Harness, input: &str) -> String {
     if let Some(region) = words.options.get("region") {
         sender.region = (region != "none").then(|| region.parse().unwrap());
     }
-    if words.options.get("as").is_some_and(|name| name == "other") {
-        sender.caller = OTHER;
+    match words.options.get("as").map(String::as_str) {
+        None => {}
+        Some("other") => sender.caller = OTHER,
+        Some(number) => sender.caller = AccountId(number.parse().unwrap()),
     }
     sender.dry_run = words.flag("dry");
     sender.idempotency = words.get("token").map(|token| {
@@ -208,6 +210,10 @@ fn command(harness: &Harness, verb: &str, words: &Words, rest: &str) -> Made {
         "tag" | "untag" | "tags" | "regroup" => tag_command(harness, verb, words),
         "show-vpc" | "modify-vpc" | "show-vswitch" | "modify-vswitch" | "tables" | "zones"
         | "endpoints" | "caller" | "disks" => network_command(harness, verb, words),
+        "account" | "delete-account" | "accounts" | "key" | "rotate" | "disable" | "enable"
+        | "delete-key" | "keys" | "share" | "unshare" | "owned-vpcs" => {
+            account_command(harness, verb, words)
+        }
         "eni" | "modify-eni" | "delete-eni" | "enis" => interface_command(harness, verb, words),
         _ => group_command(harness, verb, words, rest)?,
     })
@@ -316,6 +322,46 @@ fn tag_command(harness: &Harness, verb: &str, words: &Words) -> Command {
             resource_group: words.place(harness, 1),
         }),
         _ => panic!("no verb `{verb}`"),
+    }
+}
+
+fn account_command(harness: &Harness, verb: &str, words: &Words) -> Command {
+    let account = |index: usize| match words.places[index].as_str() {
+        "root" => harness.root,
+        "other" => OTHER,
+        _ => AccountId(words.place(harness, index)),
+    };
+    let secret = AccessKeySecret::new(b"secret");
+    match verb {
+        "account" => Command::CreateAccount { name: words.places[0].parse().unwrap() },
+        "delete-account" => Command::DeleteAccount { account: account(0) },
+        "accounts" => Command::DescribeAccounts,
+        "key" => Command::CreateAccessKey(CreateAccessKey {
+            access_key: words.place(harness, 0),
+            account: account(1),
+            secret,
+            session: words
+                .get("life")
+                .map(|life_s| NewSession { token: SecurityToken::new("token"), life_s }),
+        }),
+        "rotate" => Command::RotateAccessKey(RotateAccessKey {
+            access_key: words.place(harness, 0),
+            replacement: words.place(harness, 1),
+            secret,
+            keep_old: words.flag("keep"),
+        }),
+        "disable" | "enable" => Command::SetAccessKeyActive {
+            access_key: words.place(harness, 0),
+            active: verb == "enable",
+        },
+        "delete-key" => Command::DeleteAccessKey { access_key: words.place(harness, 0) },
+        "keys" => {
+            Command::DescribeAccessKeys { account: (!words.places.is_empty()).then(|| account(0)) }
+        }
+        "share" => Command::ShareVpc { vpc: words.place(harness, 0), account: account(1) },
+        "unshare" => Command::UnshareVpc { vpc: words.place(harness, 0), account: account(1) },
+        "owned-vpcs" => Command::DescribeOwnedVpcs,
+        _ => panic!("no such verb: {verb}"),
     }
 }
 

@@ -3,6 +3,7 @@
 // Nothing here ships; a test may stop at the first surprise.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod accounts;
 mod groups;
 mod harness;
 mod hosts;

@@ -1,9 +1,7 @@
 //! Rules: what the seed's parameters mean, what is refused, and that no rule stands twice.
 use portcullis_core::command::{Command, DescribeSecurityGroupAttribute, Outcome, Paging};
 
-use portcullis_core::records::{Change, GroupRecord, Record};
-
-use super::harness::{Harness, OTHER};
+use super::harness::Harness;
 use super::language::{check, run};
 
 #[test]
@@ -145,11 +143,8 @@ fn a_peer_group_must_be_one_that_may_be_named() {
 #[test]
 fn a_group_of_another_account_in_the_same_vpc_is_named_with_its_owner() {
     let mut harness = Harness::new();
-    run(&mut harness, "vpc v\ngroup g vpc=v name=own\ngroup h vpc=v name=peer");
-    let shared = harness.state.group(&harness.ids["h"].parse().unwrap()).unwrap().clone();
-    let id = "sg-shared".parse().unwrap();
-    let shared = GroupRecord { id, owner: OTHER, ..shared };
-    harness.state.absorb(Change::Put(Record::Group(shared)));
+    run(&mut harness, "vpc v\nshare v other\ngroup g vpc=v name=own\ngroup h vpc=v name=peer");
+    run(&mut harness, "group sg-shared vpc=v as=other");
     run(
         &mut harness,
         "

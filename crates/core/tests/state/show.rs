@@ -1,5 +1,7 @@
 //! Answers as text in which ids have their names, so that scripts can say what they expect.
-use portcullis_core::command::{Outcome, Page, VSwitchRow, VpcRow, Written};
+use portcullis_core::command::{
+    AccessKeyRow, AccountRow, Outcome, OwnedVpcRow, Page, VSwitchRow, VpcRow, Written,
+};
 use portcullis_core::error::{ApiError, ErrorClass};
 use portcullis_core::records::{Change, RuleRecord};
 use portcullis_core::rule::{Peer, PortMatch};
@@ -117,6 +119,30 @@ fn read(harness: &Harness, outcome: &Outcome) -> String {
                 row.status.name()
             )
         }),
+        Outcome::Accounts(rows) => {
+            let row = |row: &AccountRow| {
+                let keys = [row.access_keys, row.temporary_keys];
+                format!("{} {keys:?}", named(&row.account.name))
+            };
+            rows.iter().map(row).collect::<Vec<_>>().join("; ")
+        }
+        Outcome::AccessKeys(rows) => {
+            let row = |row: &AccessKeyRow| {
+                let ends = row.expires_ms.map_or(String::new(), |ms| format!(" ends={ms}"));
+                let disabled = if row.active { "" } else { " disabled" };
+                format!("{} of {}{disabled}{ends}", row.id, row.account.name)
+            };
+            rows.iter().map(row).collect::<Vec<_>>().join("; ")
+        }
+        Outcome::OwnedVpcs(rows) => {
+            let row = |row: &OwnedVpcRow| {
+                let shares: Vec<String> =
+                    row.shares.iter().map(|(_, account)| account.name.to_string()).collect();
+                let (vpc, owner) = (named(&row.vpc.id), &row.owner.name);
+                format!("{vpc} of {owner} {}", shares.join(",")).trim().to_string()
+            };
+            rows.iter().map(row).collect::<Vec<_>>().join("; ")
+        }
         Outcome::Bindings(bindings) => {
             let row = |b: &portcullis_core::records::Binding| {
                 format!("{} {}", named(&b.interface), b.device)

@@ -74,16 +74,7 @@ pub fn ask(directory: &DataDirectory, request: Request) -> Result<Answer, Client
 }
 
 fn converse(mut stream: &UnixStream, request: Request) -> io::Result<Reply> {
-    let waits_ms = match &request {
-        Request::Bind { wait_timeout_ms, .. } | Request::Unbind { wait_timeout_ms, .. } => {
-            *wait_timeout_ms
-        }
-        Request::Bindings {}
-        | Request::Hits {}
-        | Request::Drops {}
-        | Request::Passes {}
-        | Request::Status {} => 0,
-    };
+    let waits_ms = request.wait_timeout_ms();
     stream.set_read_timeout(Some(PATIENCE + Duration::from_millis(waits_ms)))?;
     let mut line = serde_json::to_vec(&Question { version: VERSION, request })?;
     line.push(b'\n');

@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::control::account::{AccountRow, Kept, KeyRow, NewKey, VpcRow};
+
 /// The version of this language. It changes when a line of before would be misunderstood.
 pub const VERSION: u32 = 1;
 
@@ -49,6 +51,102 @@ pub enum Request {
     Passes {},
     /// How the server stands.
     Status {},
+    /// Make an account.
+    CreateAccount {
+        /// Its name.
+        name: String,
+    },
+    /// List the accounts.
+    Accounts {},
+    /// Delete an account that owns nothing.
+    DeleteAccount {
+        /// Its number or name.
+        account: String,
+    },
+    /// Make an access key.
+    CreateKey {
+        /// The number or name of its account.
+        account: String,
+    },
+    /// Make a temporary access key.
+    CreateToken {
+        /// The number or name of its account.
+        account: String,
+        /// How long it is good for, in seconds.
+        life_s: u64,
+    },
+    /// List access keys.
+    Keys {
+        /// The number or name of their account; empty: of all.
+        account: String,
+    },
+    /// Let an access key be used no longer.
+    DisableKey {
+        /// Its id.
+        key: String,
+    },
+    /// Let an access key be used again.
+    EnableKey {
+        /// Its id.
+        key: String,
+    },
+    /// Delete an access key.
+    DeleteKey {
+        /// Its id.
+        key: String,
+    },
+    /// Make an access key in the place of another.
+    RotateKey {
+        /// The id of the old one.
+        key: String,
+        /// Whether the old one may be used further on.
+        keep_old: bool,
+    },
+    /// Let an account use a VPC of another.
+    ShareVpc {
+        /// The id of the VPC.
+        vpc: String,
+        /// The number or name of the account.
+        account: String,
+    },
+    /// Let it use the VPC no longer.
+    UnshareVpc {
+        /// The id of the VPC.
+        vpc: String,
+        /// The number or name of the account.
+        account: String,
+    },
+    /// List the VPCs of all accounts.
+    Vpcs {},
+}
+
+impl Request {
+    /// How long its answer may wait for the host, in milliseconds.
+    pub fn wait_timeout_ms(&self) -> u64 {
+        match self {
+            Request::Bind { wait_timeout_ms, .. } | Request::Unbind { wait_timeout_ms, .. } => {
+                *wait_timeout_ms
+            }
+            Request::Bindings {}
+            | Request::Hits {}
+            | Request::Drops {}
+            | Request::Passes {}
+            | Request::Status {}
+            | Request::CreateAccount { .. }
+            | Request::Accounts {}
+            | Request::DeleteAccount { .. }
+            | Request::CreateKey { .. }
+            | Request::CreateToken { .. }
+            | Request::Keys { .. }
+            | Request::DisableKey { .. }
+            | Request::EnableKey { .. }
+            | Request::DeleteKey { .. }
+            | Request::RotateKey { .. }
+            | Request::ShareVpc { .. }
+            | Request::UnshareVpc { .. }
+            | Request::Vpcs {} => 0,
+        }
+    }
 }
 
 /// One line from the server.
@@ -87,6 +185,18 @@ pub enum Answer {
     Passes(Vec<ReasonRow>),
     /// To `status`.
     Status(Status),
+    /// To `create-account`.
+    Account(AccountRow),
+    /// To `accounts`.
+    Accounts(Vec<AccountRow>),
+    /// To `create-key`, `create-token` and `rotate-key`.
+    NewKey(NewKey),
+    /// To `keys`.
+    Keys(Vec<KeyRow>),
+    /// To `vpcs`.
+    Vpcs(Vec<VpcRow>),
+    /// To what is done when it is kept.
+    Kept(Kept),
 }
 
 /// A change that is durable, and whether it is in force.

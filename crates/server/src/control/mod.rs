@@ -3,6 +3,7 @@
 //!
 //! Only the owner of the directory reaches it; there is no other authentication.
 
+pub mod account;
 pub mod client;
 pub mod message;
 pub(crate) mod server;

@@ -15,6 +15,7 @@ use std::time::Duration;
 use portcullis_core::command::Command;
 use portcullis_core::error::ApiError;
 use portcullis_core::ids::{AccountId, NetworkInterfaceId};
+use portcullis_core::settings::Settings;
 use portcullis_core::text::DeviceName;
 use portcullis_wire::ecs::render::{Enforcement, EnforcementStatus};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -23,6 +24,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use crate::clock::Clock;
 use crate::control::message::{
     Answer, BindingRow, Changed, Problem, Reply, Request, Status, read_question,
 };
@@ -38,13 +40,15 @@ const SILENCE_MAX: Duration = Duration::from_secs(60);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const SOCKET_MODE: u32 = 0o600;
 /// Administrative commands are nobody's: no account owns the host.
-const NOBODY: AccountId = AccountId(0);
+pub(crate) const NOBODY: AccountId = AccountId(0);
 
 /// All that an answer may need.
 pub(crate) struct Administration {
     pub(crate) published: Arc<Published>,
     pub(crate) queue: WriteQueue,
     pub(crate) host: Arc<Host>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,
     pub(crate) listen: String,
     pub(crate) program_version: &'static str,
@@ -177,6 +181,21 @@ impl Administration {
             Request::Drops {} => self.ask_host(|view| view.drops()).await.map(Answer::Drops),
             Request::Passes {} => self.ask_host(|view| view.passes()).await.map(Answer::Passes),
             Request::Status {} => Ok(Answer::Status(self.status())),
+            Request::CreateAccount { name } => self.create_account(&name).await,
+            Request::Accounts {} => self.accounts().map(Answer::Accounts),
+            Request::DeleteAccount { account } => self.delete_account(&account).await,
+            Request::CreateKey { account } => self.create_key(&account, None).await,
+            Request::CreateToken { account, life_s } => {
+                self.create_key(&account, Some(life_s)).await
+            }
+            Request::Keys { account } => self.keys(&account),
+            Request::DisableKey { key } => self.set_key_active(&key, false).await,
+            Request::EnableKey { key } => self.set_key_active(&key, true).await,
+            Request::DeleteKey { key } => self.delete_key(&key).await,
+            Request::RotateKey { key, keep_old } => self.rotate_key(&key, keep_old).await,
+            Request::ShareVpc { vpc, account } => self.share_vpc(&vpc, &account).await,
+            Request::UnshareVpc { vpc, account } => self.unshare_vpc(&vpc, &account).await,
+            Request::Vpcs {} => self.vpcs(),
         }
     }
 
@@ -270,7 +289,7 @@ fn changed(revision: u64, enforcement: &Enforcement, interface: &NetworkInterfac
     Changed { revision, enforcement: status.name().to_owned(), detail }
 }
 
-fn parse<T: FromStr>(text: &str, place: &str) -> Result<T, Problem>
+pub(super) fn parse<T: FromStr>(text: &str, place: &str) -> Result<T, Problem>
 where
     T::Err: std::fmt::Display,
 {
@@ -279,6 +298,6 @@ where
     })
 }
 
-fn problem(error: ApiError) -> Problem {
+pub(super) fn problem(error: ApiError) -> Problem {
     Problem::new(&error.code, error.message, &error.help, &error.place)
 }

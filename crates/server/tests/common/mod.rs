@@ -57,6 +57,7 @@ impl Clock for MovedClock {
 /// What a test wants to be different.
 pub(crate) struct Setup {
     pub(crate) directory: PathBuf,
+    pub(crate) key_file: Option<PathBuf>,
     pub(crate) source: Option<Box<dyn Source>>,
     pub(crate) credentials: Option<Credentials>,
     pub(crate) binds: Vec<(NetworkInterfaceId, DeviceName)>,
@@ -70,6 +71,7 @@ impl Setup {
     pub(crate) fn new(directory: &Path) -> Setup {
         Setup {
             directory: directory.to_owned(),
+            key_file: None,
             source: None,
             credentials: Some(Credentials {
                 access_key_id: KEY_ID.into(),
@@ -95,6 +97,7 @@ impl Setup {
         let options = Options {
             listen: "127.0.0.1:0".parse().unwrap(),
             source: self.source.unwrap_or_else(|| Box::new(embedded)),
+            key_file: self.key_file.unwrap_or_else(|| directory.key_file()),
             directory: directory.clone(),
             settings: self.settings,
             credentials: self.credentials,

@@ -107,6 +107,7 @@ impl InProcess {
                 account,
                 active,
                 created_ms: self.now_ms,
+                session: None,
             })));
         }
         Ok(())

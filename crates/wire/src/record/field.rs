@@ -16,6 +16,11 @@ impl<'a> Reader<'a> {
         self.rest.len()
     }
 
+    /// All that is still to be read.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// The next bytes, of `what`.
     pub(super) fn take(&mut self, count: usize, what: &'static str) -> Result<&'a [u8], Problem> {
         let (taken, rest) = self.rest.split_at_checked(count).ok_or(Problem::Truncated(what))?;

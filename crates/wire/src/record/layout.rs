@@ -1,4 +1,4 @@
-//! What lies in each record, in order, as of version 1. What the key says is not said again.
+//! What lies in each record, in order. What the key says is not said again.
 //!
 //! A list here is a format: a change to one is a new version, with the old list kept for reading.
 use std::sync::Arc;
@@ -9,13 +9,13 @@ use portcullis_core::ids::{
     VpcId,
 };
 use portcullis_core::records::{
-    AccessKey, Account, Binding, GroupRecord, InterfaceRecord, Record, RecordKey, RuleRecord,
-    TokenRecord, VSwitch, Vpc,
+    AccessKey, Account, Binding, GroupRecord, InterfaceRecord, KeySession, Record, RecordKey,
+    RuleRecord, SecurityToken, TokenRecord, VSwitch, Vpc, VpcShare,
 };
 use portcullis_core::rule::Rule;
 
-use crate::record::Problem;
-use crate::record::field::{Field, Reader};
+use crate::record::field::{Field, Reader, read_bytes, read_text, write_bytes};
+use crate::record::{ACCESS_KEY_SEALED, Problem, Sealing};
 
 macro_rules! layouts {
     ($(
@@ -34,7 +34,6 @@ macro_rules! layouts {
 
 layouts! {
     Account write_account read_account (id: AccountId) [name root created_ms]
-    AccessKey write_access_key read_access_key (id: AccessKeyId) [secret account active created_ms]
     Vpc write_vpc read_vpc (id: VpcId) [
         owner region name description cidr ipv6_cidr user_cidrs router route_table
         resource_group tags created_ms
@@ -50,6 +49,60 @@ layouts! {
         source_dest_check delete_on_release connection_tracking resource_group tags created_ms
     ]
     Binding write_binding read_binding (interface: NetworkInterfaceId) [device created_ms]
+}
+
+/// What anybody may read, then secret and token, sealed and bound to the key and to all before.
+fn write_access_key(record: &AccessKey, sealing: Sealing<'_>, out: &mut Vec<u8>) {
+    record.account.write(out);
+    record.active.write(out);
+    record.created_ms.write(out);
+    record.session.as_ref().map(|session| session.expires_ms).write(out);
+    let mut secret = Vec::new();
+    record.secret.write(&mut secret);
+    if let Some(session) = &record.session {
+        write_bytes(session.token.expose().as_bytes(), &mut secret);
+    }
+    let bound = [sealing.key, out].concat();
+    write_bytes(&sealing.seal.seal(&bound, &secret), out);
+}
+
+fn read_access_key(
+    id: AccessKeyId,
+    version: u8,
+    sealing: Sealing<'_>,
+    reader: &mut Reader<'_>,
+) -> Result<AccessKey, Problem> {
+    if version < ACCESS_KEY_SEALED {
+        return Ok(AccessKey {
+            id,
+            secret: Field::read(reader)?,
+            account: Field::read(reader)?,
+            active: Field::read(reader)?,
+            created_ms: Field::read(reader)?,
+            session: None,
+        });
+    }
+    let before = reader.rest();
+    let account = Field::read(reader)?;
+    let active = Field::read(reader)?;
+    let created_ms = Field::read(reader)?;
+    let expires_ms: Option<u64> = Field::read(reader)?;
+    let read = before.get(..before.len() - reader.remaining()).unwrap_or_default();
+    let bound = [sealing.key, &[version], read].concat();
+    let secret = sealing.seal.open(&bound, read_bytes(reader, "sealed secret")?)?;
+    let mut reader = Reader::new(&secret);
+    let secret = Field::read(&mut reader)?;
+    let session = match expires_ms {
+        None => None,
+        Some(expires_ms) => {
+            let token = SecurityToken::new(read_text(&mut reader, "token")?);
+            Some(KeySession { token, expires_ms })
+        }
+    };
+    match reader.remaining() {
+        0 => Ok(AccessKey { id, secret, account, active, created_ms, session }),
+        _ => Err(Problem::BadValue("sealed secret")),
+    }
 }
 
 fn write_rule(record: &RuleRecord, out: &mut Vec<u8>) {
@@ -155,10 +208,10 @@ impl Field for Written {
 }
 
 /// Writes what follows the version.
-pub(super) fn write(record: &Record, out: &mut Vec<u8>) {
+pub(super) fn write(record: &Record, sealing: Sealing<'_>, out: &mut Vec<u8>) {
     match record {
         Record::Account(record) => write_account(record, out),
-        Record::AccessKey(record) => write_access_key(record, out),
+        Record::AccessKey(record) => write_access_key(record, sealing, out),
         Record::Vpc(record) => write_vpc(record, out),
         Record::VSwitch(record) => write_vswitch(record, out),
         Record::Group(record) => write_group(record, out),
@@ -166,14 +219,22 @@ pub(super) fn write(record: &Record, out: &mut Vec<u8>) {
         Record::Interface(record) => write_interface(record, out),
         Record::Binding(record) => write_binding(record, out),
         Record::Token(record) => write_token(record, out),
+        Record::VpcShare(record) => record.created_ms.write(out),
     }
 }
 
 /// Reads what follows the version.
-pub(super) fn read(key: RecordKey, reader: &mut Reader<'_>) -> Result<Record, Problem> {
+pub(super) fn read(
+    key: RecordKey,
+    version: u8,
+    sealing: Sealing<'_>,
+    reader: &mut Reader<'_>,
+) -> Result<Record, Problem> {
     Ok(match key {
         RecordKey::Account(id) => Record::Account(read_account(id, reader)?),
-        RecordKey::AccessKey(id) => Record::AccessKey(read_access_key(id, reader)?),
+        RecordKey::AccessKey(id) => {
+            Record::AccessKey(read_access_key(id, version, sealing, reader)?)
+        }
         RecordKey::Vpc(id) => Record::Vpc(read_vpc(id, reader)?),
         RecordKey::VSwitch(id) => Record::VSwitch(read_vswitch(id, reader)?),
         RecordKey::Group(id) => Record::Group(read_group(id, reader)?),
@@ -187,5 +248,8 @@ pub(super) fn read(key: RecordKey, reader: &mut Reader<'_>) -> Result<Record, Pr
             written: Field::read(reader)?,
             expires_ms: Field::read(reader)?,
         }),
+        RecordKey::VpcShare(vpc, account) => {
+            Record::VpcShare(VpcShare { vpc, account, created_ms: Field::read(reader)? })
+        }
     })
 }

@@ -5,10 +5,11 @@
 //! order in which they can be absorbed. A value begins with the version of its layout; an unknown
 //! version is refused, never guessed at. Text is UTF-8 after its length, a number a varint, an
 //! option or a variant a byte and what it holds. The layouts are listed in `layout`, one per
-//! record.
+//! record. What is secret is sealed with a key that is an argument.
 mod field;
 mod layout;
 mod nouns;
+pub mod seal;
 #[cfg(test)]
 mod tests;
 
@@ -18,9 +19,12 @@ use portcullis_core::ids::AccountId;
 use portcullis_core::records::{Change, Record, RecordKey};
 
 use field::Reader;
+use seal::{Fingerprint, SealKey};
 
-/// The version of every layout today.
+/// The version of every layout but those that [`newest`] names.
 const VERSION: u8 = 1;
+/// Access keys whose secrets are sealed; those of before held them as they are.
+const ACCESS_KEY_SEALED: u8 = 2;
 /// Between the group and the rule in a rule's key; ids have no such byte.
 const SEPARATOR: u8 = 0;
 
@@ -35,6 +39,7 @@ mod kind {
     pub(super) const INTERFACE: u8 = 7;
     pub(super) const BINDING: u8 = 8;
     pub(super) const TOKEN: u8 = 9;
+    pub(super) const VPC_SHARE: u8 = 32;
 }
 
 /// Why bytes are no record.
@@ -55,6 +60,15 @@ pub enum Problem {
     BadKey,
     /// The layout is not known here: another, probably newer, program wrote it.
     UnknownVersion(u8),
+    /// What is secret in it was sealed with another key than the one that is at hand.
+    OtherKey {
+        /// The key it was sealed with.
+        sealed: Fingerprint,
+        /// The key at hand.
+        own: Fingerprint,
+    },
+    /// What is secret in it cannot be opened, though the key is right: the record was changed.
+    BadSeal,
     /// The value ends before this does.
     Truncated(&'static str),
     /// Bytes follow the end of the record.
@@ -71,9 +85,13 @@ impl fmt::Display for RecordError {
             Problem::BadKey => f.write_str("its key is damaged"),
             Problem::UnknownVersion(version) => write!(
                 f,
-                "its format version {version} is not known here (known: {VERSION}); \
+                "its format version {version} is not known here; \
                  was it written by a newer portcullis?"
             ),
+            Problem::OtherKey { sealed, own } => {
+                write!(f, "it is sealed with the key {sealed}, and the key at hand is {own}")
+            }
+            Problem::BadSeal => f.write_str("its sealed part does not fit it; was it changed?"),
             Problem::Truncated(what) => write!(f, "it ends within its {what}"),
             Problem::TrailingBytes(count) => write!(f, "{count} bytes follow its end"),
             Problem::BadValue(what) => write!(f, "its {what} is damaged"),
@@ -115,21 +133,48 @@ pub fn encode_key(key: &RecordKey) -> Vec<u8> {
             bytes.extend_from_slice(token.as_str().as_bytes());
             bytes
         }
+        RecordKey::VpcShare(vpc, account) => {
+            let mut bytes = vec![kind::VPC_SHARE];
+            bytes.extend_from_slice(&account.0.to_be_bytes());
+            bytes.extend_from_slice(vpc.as_str().as_bytes());
+            bytes
+        }
     }
 }
 
-/// The key and, unless the record goes, the value of a change.
-pub fn encode(change: &Change) -> (Vec<u8>, Option<Vec<u8>>) {
+/// The key and, unless the record goes, the value of a change; what is secret is sealed.
+pub fn encode(change: &Change, seal: &SealKey) -> (Vec<u8>, Option<Vec<u8>>) {
     let key = encode_key(&change.key());
     let value = match change {
         Change::Put(record) => {
-            let mut value = vec![VERSION];
-            layout::write(record, &mut value);
+            let mut value = vec![newest(&key)];
+            layout::write(record, Sealing { seal, key: &key }, &mut value);
             Some(value)
         }
         Change::Delete(_) => None,
     };
     (key, value)
+}
+
+/// What sealing and opening need to know beside the record: the key, and what stands under which
+/// key of the store.
+#[derive(Clone, Copy)]
+struct Sealing<'a> {
+    seal: &'a SealKey,
+    key: &'a [u8],
+}
+
+/// The version that records under this key are written in.
+fn newest(key: &[u8]) -> u8 {
+    match key.first() {
+        Some(&kind::ACCESS_KEY) => ACCESS_KEY_SEALED,
+        _ => VERSION,
+    }
+}
+
+/// Whether a record is stored in a layout of before, so that it is to be written again.
+pub fn is_outdated(key: &[u8], value: &[u8]) -> bool {
+    value.first().is_some_and(|version| *version < newest(key))
 }
 
 /// What a stored key is the key of.
@@ -144,41 +189,44 @@ pub fn decode_key(key: &[u8]) -> Result<RecordKey, RecordError> {
         let (number, rest) = bytes.split_first_chunk()?;
         Some((AccountId(u64::from_be_bytes(*number)), rest))
     }
-    let decoded = match *kind {
-        kind::ACCOUNT => account(rest)
-            .filter(|(_, rest)| rest.is_empty())
-            .map(|(account, _)| RecordKey::Account(account)),
-        kind::ACCESS_KEY => id(rest).map(RecordKey::AccessKey),
-        kind::VPC => id(rest).map(RecordKey::Vpc),
-        kind::VSWITCH => id(rest).map(RecordKey::VSwitch),
-        kind::GROUP => id(rest).map(RecordKey::Group),
-        kind::RULE => {
-            let mut parts = rest.splitn(2, |byte| *byte == SEPARATOR);
-            let group = parts.next().and_then(id);
-            let rule = parts.next().and_then(id);
-            group.zip(rule).map(|(group, rule)| RecordKey::Rule(group, rule))
-        }
-        kind::INTERFACE => id(rest).map(RecordKey::Interface),
-        kind::BINDING => id(rest).map(RecordKey::Binding),
-        kind::TOKEN => {
-            account(rest).and_then(|(account, token)| Some(RecordKey::Token(account, id(token)?)))
-        }
-        _ => return Err(error(Problem::UnknownKind)),
-    };
+    let decoded =
+        match *kind {
+            kind::ACCOUNT => account(rest)
+                .filter(|(_, rest)| rest.is_empty())
+                .map(|(account, _)| RecordKey::Account(account)),
+            kind::ACCESS_KEY => id(rest).map(RecordKey::AccessKey),
+            kind::VPC => id(rest).map(RecordKey::Vpc),
+            kind::VSWITCH => id(rest).map(RecordKey::VSwitch),
+            kind::GROUP => id(rest).map(RecordKey::Group),
+            kind::RULE => {
+                let mut parts = rest.splitn(2, |byte| *byte == SEPARATOR);
+                let group = parts.next().and_then(id);
+                let rule = parts.next().and_then(id);
+                group.zip(rule).map(|(group, rule)| RecordKey::Rule(group, rule))
+            }
+            kind::INTERFACE => id(rest).map(RecordKey::Interface),
+            kind::BINDING => id(rest).map(RecordKey::Binding),
+            kind::TOKEN => account(rest)
+                .and_then(|(account, token)| Some(RecordKey::Token(account, id(token)?))),
+            kind::VPC_SHARE => account(rest)
+                .and_then(|(account, vpc)| Some(RecordKey::VpcShare(id(vpc)?, account))),
+            _ => return Err(error(Problem::UnknownKind)),
+        };
     decoded.ok_or_else(bad)
 }
 
 /// The record that is stored under this key as this value.
-pub fn decode(key: &[u8], value: &[u8]) -> Result<Record, RecordError> {
+pub fn decode(key: &[u8], value: &[u8], seal: &SealKey) -> Result<Record, RecordError> {
     let record_key = decode_key(key)?;
     let error = |problem| RecordError { key: printable(key), problem };
     let (version, rest) =
         value.split_first().ok_or_else(|| error(Problem::Truncated("version")))?;
-    if *version != VERSION {
+    if !(VERSION..=newest(key)).contains(version) {
         return Err(error(Problem::UnknownVersion(*version)));
     }
     let mut reader = Reader::new(rest);
-    let record = layout::read(record_key, &mut reader).map_err(error)?;
+    let sealing = Sealing { seal, key };
+    let record = layout::read(record_key, *version, sealing, &mut reader).map_err(error)?;
     match reader.remaining() {
         0 => Ok(record),
         count => Err(error(Problem::TrailingBytes(count))),

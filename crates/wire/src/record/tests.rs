@@ -6,7 +6,8 @@ use portcullis_core::ids::AccountId;
 use portcullis_core::net::{Cidr, Mac, Ports, Protocol};
 use portcullis_core::records::{
     AccessKey, AccessKeySecret, Account, Binding, Change, ConnectionTracking, GroupRecord,
-    InterfaceRecord, NicType, PeerOwner, Record, RecordKey, RuleRecord, TokenRecord, VSwitch, Vpc,
+    InterfaceRecord, KeySession, NicType, PeerOwner, Record, RecordKey, RuleRecord, SecurityToken,
+    TokenRecord, VSwitch, Vpc, VpcShare,
 };
 use portcullis_core::rule::{Direction, Peer, Policy, PortMatch, Priority, Rule};
 use portcullis_core::text::{Tag, Tags};
@@ -14,6 +15,7 @@ use portcullis_core::world::{GroupType, InnerAccess};
 use proptest::prelude::*;
 use proptest::{collection, option, sample};
 
+use super::seal::SEAL_KEY_BYTES;
 use super::*;
 
 fn text<T: std::str::FromStr + std::fmt::Debug>(pattern: &'static str) -> impl Strategy<Value = T>
@@ -251,51 +253,65 @@ fn token() -> impl Strategy<Value = Record> {
     )
 }
 
+fn seal() -> SealKey {
+    SealKey::new(&[1; SEAL_KEY_BYTES])
+}
+
 fn record() -> impl Strategy<Value = Record> {
     let account = (any::<u64>(), text("[!-~]{1,128}"), any::<bool>(), any::<u64>()).prop_map(
         |(account, name, root, created_ms)| {
             Record::Account(Account { id: AccountId(account), name, root, created_ms })
         },
     );
-    let key = (id(), collection::vec(any::<u8>(), 0..64), any::<u64>(), any::<bool>()).prop_map(
-        |(id, secret, account, active)| {
+    let session = option::of(("[!-~]{0,64}", any::<u64>())).prop_map(|session| {
+        session
+            .map(|(token, expires_ms)| KeySession { token: SecurityToken::new(&token), expires_ms })
+    });
+    let secret = collection::vec(any::<u8>(), 0..64);
+    let key = (id(), secret, any::<u64>(), any::<bool>(), session).prop_map(
+        |(id, secret, account, active, session)| {
             Record::AccessKey(AccessKey {
                 id,
                 secret: AccessKeySecret::new(&secret),
                 account: AccountId(account),
                 active,
                 created_ms: account,
+                session,
             })
         },
     );
+    let share = (id(), any::<u64>(), any::<u64>()).prop_map(|(vpc, account, created_ms)| {
+        Record::VpcShare(VpcShare { vpc, account: AccountId(account), created_ms })
+    });
     let binding = (id(), text("[a-z0-9-]{1,15}"), any::<u64>()).prop_map(
         |(interface, device, created_ms)| {
             Record::Binding(Binding { interface, device, created_ms })
         },
     );
     let interface = interface().prop_map(Box::new).prop_map(Record::Interface);
-    prop_oneof![account, key, vpc(), vswitch(), group(), rule(), interface, binding, token()]
+    prop_oneof![account, key, vpc(), vswitch(), group(), rule(), interface, binding, token(), share]
 }
 
 proptest! {
     #[test]
     fn a_record_is_the_same_after_it_was_stored(record in record()) {
-        let (key, value) = encode(&Change::Put(record.clone()));
+        let (key, value) = encode(&Change::Put(record.clone()), &seal());
         let value = value.unwrap();
         prop_assert_eq!(decode_key(&key), Ok(record.key()));
-        prop_assert_eq!(decode(&key, &value), Ok(record.clone()));
-        prop_assert_eq!(encode(&Change::Delete(record.key())), (key.clone(), None));
+        prop_assert_eq!(decode(&key, &value, &seal()), Ok(record.clone()));
+        prop_assert_eq!(encode(&Change::Delete(record.key()), &seal()), (key.clone(), None));
 
         let mut newer = value.clone();
-        newer[0] = VERSION + 1;
-        let error = decode(&key, &newer).unwrap_err();
-        prop_assert_eq!(error.problem, Problem::UnknownVersion(VERSION + 1));
+        newer[0] += 1;
+        let error = decode(&key, &newer, &seal()).unwrap_err();
+        prop_assert_eq!(error.problem, Problem::UnknownVersion(newer[0]));
         for end in 0..value.len() {
-            prop_assert!(decode(&key, &value[..end]).is_err());
+            prop_assert!(decode(&key, &value[..end], &seal()).is_err());
         }
         let mut longer = value;
         longer.push(0);
-        prop_assert_eq!(decode(&key, &longer).unwrap_err().problem, Problem::TrailingBytes(1));
+        let error = decode(&key, &longer, &seal()).unwrap_err();
+        prop_assert_eq!(error.problem, Problem::TrailingBytes(1));
     }
 
     #[test]
@@ -313,11 +329,11 @@ proptest! {
         place in any::<sample::Index>(),
         bit in 0..8u8,
     ) {
-        let (key, value) = encode(&Change::Put(record.clone()));
+        let (key, value) = encode(&Change::Put(record.clone()), &seal());
         let mut value = value.unwrap();
         let index = place.index(value.len());
         value[index] ^= 1 << bit;
-        prop_assert_ne!(decode(&key, &value), Ok(record));
+        prop_assert_ne!(decode(&key, &value, &seal()), Ok(record));
     }
 
     #[test]
@@ -325,7 +341,7 @@ proptest! {
         key in collection::vec(any::<u8>(), 0..40),
         value in collection::vec(any::<u8>(), 0..80),
     ) {
-        let _ = decode(&key, &value);
+        let _ = decode(&key, &value, &seal());
     }
 }
 
@@ -335,7 +351,7 @@ fn errors_name_the_record_and_what_is_wrong() {
         (
             &b"\x05sg-1"[..],
             &b"\x02"[..],
-            "record `\\x05sg-1`: its format version 2 is not known here (known: 1); \
+            "record `\\x05sg-1`: its format version 2 is not known here; \
              was it written by a newer portcullis?",
         ),
         (b"\x05sg-1", b"", "record `\\x05sg-1`: it ends within its version"),
@@ -345,7 +361,7 @@ fn errors_name_the_record_and_what_is_wrong() {
         (b"\x06sg-1", b"\x01", "record `\\x06sg-1`: its key is damaged"),
         (b"", b"\x01", "record ``: its key is damaged"),
     ] {
-        assert_eq!(decode(key, value).unwrap_err().to_string(), message);
+        assert_eq!(decode(key, value, &seal()).unwrap_err().to_string(), message);
     }
 }
 
@@ -369,9 +385,48 @@ fn the_layout_of_version_1_stays_what_it_is() {
         description: Some("web".parse().unwrap()),
         created_ms: 300,
     }));
-    let (key, value) = encode(&Change::Put(rule));
+    let (key, value) = encode(&Change::Put(rule), &seal());
     assert_eq!(key, b"\x06sg-1\0sgr-1");
     let expected = b"\x01\x00\x01\x06\x00\x01\xbb\x03\xbb\x03\x00\x00\x0a\
         10.0.0.0/8\x00\x01\x01\x01\x00\x01\x03web\xac\x02";
     assert_eq!(value.unwrap(), expected);
+}
+
+fn access_key(session: Option<KeySession>) -> Record {
+    Record::AccessKey(AccessKey {
+        id: "LTAI1".parse().unwrap(),
+        secret: AccessKeySecret::new(b"the secret"),
+        account: AccountId(300),
+        active: true,
+        created_ms: 5,
+        session,
+    })
+}
+
+#[test]
+fn a_secret_lies_sealed_and_the_plain_layout_of_before_is_read() {
+    let token = SecurityToken::new("the token");
+    for session in [None, Some(KeySession { token, expires_ms: 9 })] {
+        let record = access_key(session);
+        let (key, value) = encode(&Change::Put(record.clone()), &seal());
+        let value = value.unwrap();
+        assert!(!is_outdated(&key, &value));
+        for secret in [&b"the secret"[..], b"the token"] {
+            assert!(!value.windows(secret.len()).any(|part| part == secret));
+        }
+        // Nothing of the record can be changed beside its seal, and no seal stands for another.
+        for index in 1..value.len() {
+            let mut changed = value.clone();
+            changed[index] ^= 1;
+            assert!(decode(&key, &changed, &seal()).is_err(), "byte {index}");
+        }
+        let error = decode(b"\x02LTAI2", &value, &seal()).unwrap_err();
+        assert_eq!(error.problem, Problem::BadSeal);
+        let error = decode(&key, &value, &SealKey::new(&[2; SEAL_KEY_BYTES])).unwrap_err();
+        assert!(matches!(error.problem, Problem::OtherKey { .. }), "{error}");
+    }
+    let plain = b"\x01\x0athe secret\xac\x02\x01\x05";
+    let key = encode_key(&access_key(None).key());
+    assert_eq!(decode(&key, plain, &seal()), Ok(access_key(None)));
+    assert!(is_outdated(&key, plain));
 }

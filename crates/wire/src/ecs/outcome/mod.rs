@@ -11,6 +11,7 @@ use super::decode::Decoded;
 use super::render::Presentation;
 use super::time;
 
+mod account;
 mod group;
 mod interface;
 mod network;
@@ -74,6 +75,13 @@ pub(super) fn fields(
             let name = "NetworkInterfaceSets";
             self::page(fields, page).list(name, "NetworkInterfaceSet", rows)
         }
+        Outcome::Accounts(rows) => {
+            fields.list("Accounts", "Account", rows.iter().map(account::account))
+        }
+        Outcome::AccessKeys(rows) => {
+            fields.list("AccessKeys", "AccessKey", rows.iter().map(account::access_key))
+        }
+        Outcome::OwnedVpcs(rows) => fields.list("Vpcs", "Vpc", rows.iter().map(account::owned_vpc)),
         Outcome::Bindings(bindings) => {
             fields.list("Bindings", "Binding", bindings.iter().map(interface::binding))
         }

@@ -38,7 +38,11 @@ pub struct SigningSession {
 
 impl From<&AccessKey> for SigningKey {
     fn from(key: &AccessKey) -> Self {
-        Self { account: key.account, secret: key.secret.clone(), active: key.active, session: None }
+        let session = key.session.as_ref().map(|session| SigningSession {
+            token: session.token.expose().to_owned(),
+            expires_at_ms: session.expires_ms,
+        });
+        Self { account: key.account, secret: key.secret.clone(), active: key.active, session }
     }
 }
 
