@@ -1,7 +1,7 @@
-//! What the action tables say of a parameter is what comes of it: one that is obeyed has a case, one
-//! without effect changes no command, one that is not offered is refused.
+//! What the action tables say of a parameter is what comes of it: one that is obeyed has a case,
+//! one without effect changes no command, one that is not offered is refused.
 
-#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
 
 use portcullis_testkit::client::escape;
 use portcullis_testkit::exchange::language::{Case, Exchange, Step};
@@ -51,7 +51,7 @@ fn of_action<'a>(cases: &'a [Case], action: &Action) -> Vec<&'a Exchange> {
         .collect()
 }
 
-/// Whether a name in a call is that of a row; numbers count as `N`, and a list may come as one text.
+/// Whether a name in a call is that of a row; numbers count as `N`, a list may come as one text.
 fn is_row(row: &str, name: &str) -> bool {
     let mut given = name.split('.');
     row.split('.').all(|own| match (own, given.next()) {

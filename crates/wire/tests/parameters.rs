@@ -43,8 +43,8 @@ fn table(published: &Published) -> Option<&'static Action> {
     })
 }
 
-/// The name in the tables: numbers count as `N`, and `Tag.N.key` and `Tag.N.value` are an older
-/// spelling that is understood wherever tags are.
+/// The name in the tables: numbers count as `N`, a list that is named as one text is what it lists,
+/// and `Tag.N.key` and `Tag.N.value` are an older spelling that is understood wherever tags are.
 fn own_name(name: &str) -> String {
     let parts = name.split('.').map(|part| match part {
         number if number.bytes().all(|byte| byte.is_ascii_digit()) => "N",
@@ -52,6 +52,7 @@ fn own_name(name: &str) -> String {
     });
     let name = parts.collect::<Vec<_>>().join(".");
     match name.as_str() {
+        "Permissions" => "Permissions.N".to_owned(),
         "Tag.N.key" => "Tag.N.Key".to_owned(),
         "Tag.N.value" => "Tag.N.Value".to_owned(),
         _ => name,
@@ -59,18 +60,8 @@ fn own_name(name: &str) -> String {
 }
 
 /// Actions whose tables are not complete yet.
-const PENDING: &[&str] = &[
-    "AuthorizeSecurityGroup",
-    "AuthorizeSecurityGroupEgress",
-    "CreateNetworkInterface",
-    "CreateSecurityGroup",
-    "DescribeNetworkInterfaces",
-    "DescribeSecurityGroupAttribute",
-    "DescribeSecurityGroups",
-    "ModifyNetworkInterfaceAttribute",
-    "RevokeSecurityGroup",
-    "RevokeSecurityGroupEgress",
-];
+const PENDING: &[&str] =
+    &["CreateNetworkInterface", "DescribeNetworkInterfaces", "ModifyNetworkInterfaceAttribute"];
 
 #[test]
 fn no_published_parameter_is_forgotten() {
@@ -97,7 +88,8 @@ fn types_and_needs_are_the_published_ones() {
             "String" => own.kind == Kind::Text,
             "Integer" | "Long" => own.kind == Kind::Integer,
             "Boolean" => own.kind == Kind::Boolean,
-            "RepeatList" => matches!(own.kind, Kind::List | Kind::Structures),
+            "Struct" => own.kind == Kind::Structure,
+            "RepeatList" | "Array" => matches!(own.kind, Kind::List | Kind::Structures),
             _ => true,
         };
         // An empty value is as good as none.

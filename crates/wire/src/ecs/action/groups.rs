@@ -13,8 +13,8 @@ use portcullis_core::rule::{Direction, Policy};
 use portcullis_core::world::{GroupType, InnerAccess};
 
 use super::shared::{
-    self, ANY_TEXT, NEXT_TOKEN, PAGES, REGION, RESOURCE_GROUP_ID, SECURITY_GROUP_ID, TAGS, ignored,
-    max_results, text,
+    self, ANY_TEXT, NEXT_TOKEN, PAGES, REGION, RESOURCE_GROUP_ID, SECURITY_GROUP_ID, TAGS, boolean,
+    ignored, max_results, text, unsupported,
 };
 use super::{Action, Kind, Parameter, Product};
 use crate::ecs::arguments::Arguments;
@@ -31,6 +31,7 @@ const VPC_ID: Parameter = text(
     "a VPC's id: 1 to 100 letters, digits, `-`, `_`, `.`",
     "The VPC; without one it is a classic group, which no interface may join.",
 );
+const NOT_MANAGED: &str = "No service but this one's users manages groups.";
 const NAME: Parameter =
     text("SecurityGroupName", code::SECURITY_GROUP_NAME, NAME_LIMITS, "A name.");
 const TYPE: Parameter = text(
@@ -55,6 +56,7 @@ pub(super) const ACTIONS: &[Action] = &[
                 text("Description", code::GROUP_DESCRIPTION, DESCRIPTION_LIMITS, "A description."),
                 TYPE,
                 RESOURCE_GROUP_ID,
+                unsupported("ServiceManaged", Kind::Boolean, NOT_MANAGED),
             ],
             TAGS,
         ],
@@ -99,6 +101,7 @@ pub(super) const ACTIONS: &[Action] = &[
                 "`internet` or `intranet` of a classic group's rules; VPC groups do not look \
                      at it.",
             ),
+            ignored("Attribute", Kind::Text, "It concerns snapshots, of which there are none."),
             NEXT_TOKEN,
             max_results("a number from 1 to 1000", "Most rules of a part; all by default."),
         ]],
@@ -157,6 +160,7 @@ const DESCRIBE: &[Parameter] = &[
     TYPE.documented("Groups of this type."),
     text("NetworkType", code::INVALID_PARAMETER, "vpc or classic", "Groups of this network."),
     RESOURCE_GROUP_ID.documented("Groups of this resource group."),
+    boolean("ServiceManaged", "Groups that a cloud service manages, of which there are none."),
     ignored("IsQueryEcsCount", Kind::Boolean, "The counts are always valid here."),
     ignored("FuzzyQuery", Kind::Boolean, "`SecurityGroupName` is always compared exactly."),
     NEXT_TOKEN,
@@ -171,6 +175,8 @@ fn describe(arguments: &Arguments<'_>) -> Result<Command, Refusal> {
         (Some(one), None) => Some(vec![one]),
         (None, many) => many,
     };
+    let managed = arguments.boolean("ServiceManaged")?.unwrap_or(false);
+    let groups = if managed { Some(Vec::new()) } else { groups };
     let networks = [("vpc", true), ("classic", false)];
     Ok(Command::DescribeSecurityGroups(DescribeSecurityGroups {
         groups,
