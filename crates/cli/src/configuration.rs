@@ -45,6 +45,12 @@ pub(crate) struct Flags {
     /// directory]
     #[arg(long, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
+    /// Answer TLS too, at the same port, with the certificate and chain of this PEM file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The private key of that certificate, a PEM file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_key: Option<PathBuf>,
     /// A region to answer for; may be repeated [default: cn-hangzhou, cn-qingdao-env17-d01]
     #[arg(long, value_name = "ID")]
     pub(crate) region: Vec<String>,
@@ -78,6 +84,15 @@ pub(crate) struct Bind {
     pub(crate) device: DeviceName,
 }
 
+/// The PEM files that TLS needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TlsFiles {
+    /// The certificate with its chain.
+    pub(crate) certificate: PathBuf,
+    /// Its private key.
+    pub(crate) key: PathBuf,
+}
+
 /// All that the operator decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Configuration {
@@ -87,6 +102,8 @@ pub(crate) struct Configuration {
     pub(crate) data: PathBuf,
     /// Where to keep the key that secrets are sealed with, unless in the data directory.
     pub(crate) key_file: Option<PathBuf>,
+    /// The files of the certificate and its key, where TLS is answered.
+    pub(crate) tls: Option<TlsFiles>,
     /// The regions to answer for; at least one, none twice.
     pub(crate) regions: Vec<RegionId>,
     /// Whether to serve the API alone.
@@ -128,6 +145,8 @@ struct FileKeys {
     listen: Option<Spanned<String>>,
     data: Option<PathBuf>,
     key_file: Option<PathBuf>,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
     region: Option<Spanned<Vec<Spanned<String>>>>,
     no_agent: Option<bool>,
     instance: Option<Spanned<String>>,
@@ -220,10 +239,36 @@ impl Configuration {
             listen: listen.parse("write an address and a port, for example 127.0.0.1:8080")?,
             data,
             key_file,
+            tls: tls(flags, environment, &file)?,
             regions: regions(flags, variable("PORTCULLIS_REGION")?, &file)?,
             no_agent: switch(flags.no_agent, variable("PORTCULLIS_NO_AGENT")?, file.keys.no_agent)?,
             binds: binds(&file)?,
         })
+    }
+}
+
+/// Both files of TLS, each from its first layer, or neither.
+fn tls(
+    flags: &Flags,
+    environment: Environment<'_>,
+    file: &File,
+) -> Result<Option<TlsFiles>, ConfigurationError> {
+    let path = |flag: &Option<PathBuf>, variable, key: &Option<PathBuf>| {
+        let variable = present(environment, variable).map(PathBuf::from);
+        flag.clone().or(variable).or_else(|| key.clone())
+    };
+    let certificate = path(&flags.tls_cert, "PORTCULLIS_TLS_CERT", &file.keys.tls_cert);
+    let key = path(&flags.tls_key, "PORTCULLIS_TLS_KEY", &file.keys.tls_key);
+    let half = |place: &str, other: &str| ConfigurationError {
+        place: place.to_owned(),
+        message: format!("it is not set and {other} is"),
+        help: "set both, or neither",
+    };
+    match (certificate, key) {
+        (None, None) => Ok(None),
+        (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
+        (Some(_), None) => Err(half("--tls-key", "--tls-cert")),
+        (None, Some(_)) => Err(half("--tls-cert", "--tls-key")),
     }
 }
 
@@ -445,6 +490,7 @@ mod tests {
             listen: "127.0.0.1:8080".parse().unwrap(),
             data: "/var/lib/portcullis".into(),
             key_file: None,
+            tls: None,
             regions: ids(&["cn-hangzhou", "cn-qingdao-env17-d01"]),
             no_agent: false,
             instance: "host".into(),
@@ -525,6 +571,23 @@ mod tests {
         assert_eq!((from_flags.instance.as_str(), from_flags.switches.pick_up_s), ("a", 0));
         assert_eq!(from_flags.switches.dhcp_servers, ["10.0.0.3".parse::<Ipv4Addr>().unwrap()]);
         assert_eq!(from_flags.binds, from_environment.binds);
+    }
+
+    #[test]
+    fn tls_has_both_files_or_neither() {
+        let files = |certificate: &str, key: &str| {
+            Some(TlsFiles { certificate: certificate.into(), key: key.into() })
+        };
+        let file = "tls-cert = '/f/c'\ntls-key = '/f/k'";
+        assert_eq!(read(file, &[], Flags::default()).unwrap().tls, files("/f/c", "/f/k"));
+        let variables = [("PORTCULLIS_TLS_CERT", "/e/c"), ("PORTCULLIS_TLS_KEY", "/e/k")];
+        assert_eq!(read(file, &variables, Flags::default()).unwrap().tls, files("/e/c", "/e/k"));
+        let flags = Flags { tls_cert: Some("/a/c".into()), ..Flags::default() };
+        assert_eq!(read(file, &[], flags.clone()).unwrap().tls, files("/a/c", "/f/k"));
+        let error = read("", &[], flags).unwrap_err();
+        assert!(error.starts_with("--tls-key: "), "{error}");
+        let error = read("tls-key = '/f/k'", &[], Flags::default()).unwrap_err();
+        assert!(error.starts_with("--tls-cert: "), "{error}");
     }
 
     #[test]

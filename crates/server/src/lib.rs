@@ -19,4 +19,5 @@ mod refusal;
 pub mod server;
 pub mod source;
 mod stall;
+pub mod tls;
 mod writer;

@@ -17,6 +17,8 @@ pub struct Limits {
     pub head_time_max_ms: u64,
     /// How long a request's body may take once its head is there. Longer is answered 408.
     pub body_time_max_ms: u64,
+    /// How long a TLS handshake may take. Longer is cut.
+    pub handshake_time_max_ms: u64,
     /// How long a client may take nothing of an answer before its connection is cut.
     pub stall_time_max_ms: u64,
     /// Writes that wait for the writer. One more is answered 503.
@@ -54,6 +56,8 @@ impl Limits {
     pub const DISCARD_TIME_MAX: std::time::Duration = std::time::Duration::from_millis(500);
     /// The largest body over a slow line.
     pub const BODY_TIME_MAX_MS: u64 = 30_000;
+    /// A few round trips over a slow line.
+    pub const HANDSHAKE_TIME_MAX_MS: u64 = 10_000;
     /// As for bodies.
     pub const STALL_TIME_MAX_MS: u64 = 30_000;
     /// More than all connections can have waiting, so that only the control socket adds to it.
@@ -81,6 +85,7 @@ impl Default for Limits {
             body_bytes_max: Limits::BODY_BYTES_MAX,
             head_time_max_ms: Limits::HEAD_TIME_MAX_MS,
             body_time_max_ms: Limits::BODY_TIME_MAX_MS,
+            handshake_time_max_ms: Limits::HANDSHAKE_TIME_MAX_MS,
             stall_time_max_ms: Limits::STALL_TIME_MAX_MS,
             queue_max: Limits::QUEUE_MAX,
             batch_max: Limits::BATCH_MAX,

@@ -24,11 +24,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio_rustls::server::TlsStream;
 
 use crate::identity::request_id;
 use crate::limits::Limits;
 use crate::refusal;
 use crate::stall::StallGuard;
+use crate::tls::{self, Certificate};
 
 /// How long the listener rests after the system refused it a connection (no more open files).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -39,16 +41,25 @@ pub(crate) trait Service: Send + Sync + 'static {
     fn answer(&self, request: HttpRequest) -> impl Future<Output = HttpResponse> + Send;
 }
 
+/// What every connection passes.
+#[derive(Clone)]
+pub(crate) struct Door {
+    /// Shown to those who speak TLS.
+    pub(crate) certificate: Option<Arc<Certificate>>,
+    /// The bounds to keep.
+    pub(crate) limits: Arc<Limits>,
+}
+
 /// Accepts connections until `stop` is set, then lets what is in flight finish within the grace
 /// time. Returns how many connections had to be cut after it.
 pub(crate) async fn listen<S: Service>(
     listener: TcpListener,
     service: Arc<S>,
-    limits: Limits,
+    door: Door,
     mut stop: watch::Receiver<bool>,
 ) -> usize {
-    let places = Arc::new(Semaphore::new(limits.connections_max));
-    let limits = Arc::new(limits);
+    let places = Arc::new(Semaphore::new(door.limits.connections_max));
+    let door = Arc::new(door);
     let mut conversations = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -59,9 +70,9 @@ pub(crate) async fn listen<S: Service>(
         match accepted {
             Ok((stream, _)) => {
                 let place = Arc::clone(&places).try_acquire_owned();
-                let (service, limits) = (Arc::clone(&service), Arc::clone(&limits));
+                let (service, door) = (Arc::clone(&service), Arc::clone(&door));
                 let stop = stop.clone();
-                conversations.spawn(greet(stream, place.ok(), service, limits, stop));
+                conversations.spawn(greet(stream, place.ok(), service, door, stop));
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
@@ -70,7 +81,7 @@ pub(crate) async fn listen<S: Service>(
         }
     }
     drop(listener);
-    finish(conversations, Duration::from_millis(limits.grace_time_max_ms)).await
+    finish(conversations, Duration::from_millis(door.limits.grace_time_max_ms)).await
 }
 
 /// Waits until `stop` is set, or nobody is left who could set it.
@@ -94,8 +105,8 @@ async fn greet<S: Service>(
     stream: TcpStream,
     place: Option<OwnedSemaphorePermit>,
     service: Arc<S>,
-    limits: Arc<Limits>,
-    stop: watch::Receiver<bool>,
+    door: Arc<Door>,
+    mut stop: watch::Receiver<bool>,
 ) {
     let Some(place) = place else {
         turn_away(&stream);
@@ -103,8 +114,65 @@ async fn greet<S: Service>(
     };
     // Answers are small and whole: waiting for more of them gains nothing.
     let _ = stream.set_nodelay(true);
-    converse(stream, service, limits, stop).await;
+    let limits = Arc::clone(&door.limits);
+    match &door.certificate {
+        None => converse(stream, service, limits, stop).await,
+        Some(certificate) => match language(&stream, &limits, &mut stop).await {
+            None => {}
+            Some(Language::Plain) => converse(stream, service, limits, stop).await,
+            Some(Language::Tls) => {
+                if let Some(stream) = shake_hands(certificate, stream, &limits, &mut stop).await {
+                    converse(stream, service, limits, stop).await;
+                }
+            }
+        },
+    }
     drop(place);
+}
+
+/// What a client begins with.
+enum Language {
+    Plain,
+    Tls,
+}
+
+/// Looks at the first byte and leaves it where it is. Nothing when none comes in time.
+async fn language(
+    stream: &TcpStream,
+    limits: &Limits,
+    stop: &mut watch::Receiver<bool>,
+) -> Option<Language> {
+    let mut first = [0];
+    let patience = Duration::from_millis(limits.head_time_max_ms);
+    let seen = tokio::select! {
+        seen = tokio::time::timeout(patience, stream.peek(&mut first)) => seen,
+        () = stopped(stop) => return None,
+    };
+    match (seen, first) {
+        (Ok(Ok(1)), [tls::FIRST_BYTE]) => Some(Language::Tls),
+        (Ok(Ok(1)), _) => Some(Language::Plain),
+        _ => None,
+    }
+}
+
+/// The stream inside TLS. Nothing when they do not come to terms in time.
+async fn shake_hands(
+    certificate: &Certificate,
+    stream: TcpStream,
+    limits: &Limits,
+    stop: &mut watch::Receiver<bool>,
+) -> Option<TlsStream<TcpStream>> {
+    let patience = Duration::from_millis(limits.handshake_time_max_ms);
+    let shaken = tokio::select! {
+        shaken = tokio::time::timeout(patience, certificate.acceptor().accept(stream)) => shaken,
+        () = stopped(stop) => return None,
+    };
+    match shaken {
+        Ok(Ok(stream)) => return Some(stream),
+        Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+        Err(_) => tracing::debug!("a TLS handshake took too long"),
+    }
+    None
 }
 
 /// Tells a client that there are too many, as far as that is possible without waiting.

@@ -32,6 +32,7 @@ use crate::listen;
 use crate::nonces::{Nonce, Nonces};
 use crate::published::Published;
 use crate::source::{self, LoadError, Opened, Source};
+use crate::tls::Certificate;
 use crate::writer::{WriteQueue, Writer};
 
 /// The name of the first account.
@@ -55,6 +56,8 @@ pub struct Options {
     pub binds: Vec<(NetworkInterfaceId, DeviceName)>,
     /// The agent of this host, if anything is to be enforced.
     pub link: Option<HostLink>,
+    /// What is shown to those who speak TLS. Without it HTTP is plain; with it, either, at one port.
+    pub certificate: Option<Arc<Certificate>>,
     /// The bounds to keep.
     pub limits: Limits,
     /// Where the time comes from.
@@ -216,7 +219,9 @@ impl Server {
             clock: options.clock,
             limits: options.limits.clone(),
         });
-        let api = tokio::spawn(listen::listen(tcp, api, options.limits, stopped));
+        let door =
+            listen::Door { certificate: options.certificate, limits: Arc::new(options.limits) };
+        let api = tokio::spawn(listen::listen(tcp, api, door, stopped));
         let socket = directory.control_socket();
         Ok(Server { address, drawn_key, enforces, stop, tasks, api, writer, socket })
     }

@@ -12,10 +12,11 @@ use portcullis_server::identity::Credentials;
 use portcullis_server::limits::Limits;
 use portcullis_server::server::{Ended, Options, Server};
 use portcullis_server::source::EmbeddedSource;
+use portcullis_server::tls::Certificate;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::configuration::{Configuration, ConfigurationError, Flags, variable_text};
+use crate::configuration::{Configuration, ConfigurationError, Flags, TlsFiles, variable_text};
 use crate::enforcement;
 use crate::failure::Failure;
 
@@ -69,6 +70,8 @@ async fn serve(
     };
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
+    let mut hang_up = signal(SignalKind::hangup()).map_err(cannot)?;
+    let certificate = configuration.tls.clone().map(read_certificate).transpose()?;
     let directory = DataDirectory::prepare(&configuration.data)
         .map_err(|error| Failure::because("CannotStart", &error, error.help()))?;
     let credentials_path = directory.credentials();
@@ -87,6 +90,7 @@ async fn serve(
         credentials,
         binds: configuration.binds.into_iter().map(|bind| (bind.interface, bind.device)).collect(),
         link,
+        certificate: certificate.clone(),
         limits: Limits::default(),
         clock: Arc::new(SystemClock),
         program_version: env!("CARGO_PKG_VERSION"),
@@ -109,15 +113,19 @@ async fn serve(
         true => "enforcing on this host",
         false => "nothing is enforced on this host",
     };
-    lines += &format!("portcullis is ready at http://{}; {stands}\n", server.address());
+    let scheme = if certificate.is_some() { "; https too" } else { "" };
+    lines += &format!("portcullis is ready at http://{}{scheme}; {stands}\n", server.address());
     // Nobody may be reading; the server serves all the same.
     let mut output = std::io::stdout().lock();
     let _ = output.write_all(lines.as_bytes()).and_then(|()| output.flush());
     drop(output);
     let stop = async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hang_up.recv() => read_again(certificate.as_deref()),
+            }
         }
         tracing::info!("stopping; what the kernel enforces stays in place");
     };
@@ -127,6 +135,26 @@ async fn serve(
         tokio::task::block_in_place(|| enforcement.stop());
     }
     Ok(ended)
+}
+
+fn read_certificate(files: TlsFiles) -> Result<Arc<Certificate>, Failure> {
+    Certificate::read(files.certificate, files.key)
+        .map(Arc::new)
+        .map_err(|error| Failure::because("CannotStart", &error, error.help()))
+}
+
+/// What a hang-up asks for: the certificate as it is now.
+fn read_again(certificate: Option<&Certificate>) {
+    let Some(certificate) = certificate else {
+        tracing::info!("told to read files again; there is no certificate to read");
+        return;
+    };
+    match certificate.read_again() {
+        Ok(()) => tracing::info!("the certificate is read again"),
+        Err(error) => {
+            tracing::error!(%error, help = error.help(), "the old certificate stays in use");
+        }
+    }
 }
 
 /// Logs go to the standard error.

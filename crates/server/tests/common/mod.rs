@@ -22,6 +22,7 @@ use portcullis_server::identity::Credentials;
 use portcullis_server::limits::Limits;
 use portcullis_server::server::{Ended, Options, Server, StartError};
 use portcullis_server::source::{EmbeddedSource, Source};
+use portcullis_server::tls::Certificate;
 use portcullis_testkit::client::{Answer, Client, Way};
 use tokio::sync::oneshot;
 
@@ -63,6 +64,7 @@ pub(crate) struct Setup {
     pub(crate) binds: Vec<(NetworkInterfaceId, DeviceName)>,
     pub(crate) link: Option<HostLink>,
     pub(crate) settings: Settings,
+    pub(crate) certificate: Option<Arc<Certificate>>,
     pub(crate) limits: Limits,
     pub(crate) clock: Arc<MovedClock>,
 }
@@ -80,6 +82,7 @@ impl Setup {
             binds: Vec::new(),
             link: None,
             settings: Settings::new([REGION.parse().unwrap()]),
+            certificate: None,
             limits: Limits::default(),
             clock: Arc::default(),
         }
@@ -103,6 +106,7 @@ impl Setup {
             credentials: self.credentials,
             binds: self.binds,
             link: self.link,
+            certificate: self.certificate,
             limits: self.limits,
             clock: self.clock,
             program_version: "test",
