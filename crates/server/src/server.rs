@@ -56,7 +56,7 @@ pub struct Options {
     pub binds: Vec<(NetworkInterfaceId, DeviceName)>,
     /// The agent of this host, if anything is to be enforced.
     pub link: Option<HostLink>,
-    /// What is shown to those who speak TLS. Without it HTTP is plain; with it, either, at one port.
+    /// What is shown to those who speak TLS. Without it HTTP is plain only.
     pub certificate: Option<Arc<Certificate>>,
     /// The bounds to keep.
     pub limits: Limits,

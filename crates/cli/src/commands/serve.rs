@@ -3,6 +3,7 @@
 //! It puts the parts together and says how they stand; it decides nothing.
 
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::sync::Arc;
 
 use portcullis_core::settings::Settings;
@@ -99,26 +100,7 @@ async fn serve(
         .await
         .map_err(|error| Failure::because("CannotStart", &error, error.help()))?;
     let enforcement = seam.map(enforcement::start).transpose()?;
-    let mut lines = String::new();
-    if let Some(key) = server.drawn_key() {
-        lines += &format!(
-            "the first access key, also kept in {}:\nPORTCULLIS_ACCESS_KEY_ID={}\n\
-             PORTCULLIS_ACCESS_KEY_SECRET={}\n",
-            credentials_path.display(),
-            key.access_key_id,
-            key.access_key_secret
-        );
-    }
-    let stands = match server.enforces() {
-        true => "enforcing on this host",
-        false => "nothing is enforced on this host",
-    };
-    let scheme = if certificate.is_some() { "; https too" } else { "" };
-    lines += &format!("portcullis is ready at http://{}{scheme}; {stands}\n", server.address());
-    // Nobody may be reading; the server serves all the same.
-    let mut output = std::io::stdout().lock();
-    let _ = output.write_all(lines.as_bytes()).and_then(|()| output.flush());
-    drop(output);
+    announce(&server, &credentials_path, certificate.is_some());
     let stop = async move {
         loop {
             tokio::select! {
@@ -135,6 +117,29 @@ async fn serve(
         tokio::task::block_in_place(|| enforcement.stop());
     }
     Ok(ended)
+}
+
+/// Says how the server stands, and once what the first access key is.
+fn announce(server: &Server, credentials_path: &Path, is_tls: bool) {
+    let mut lines = String::new();
+    if let Some(key) = server.drawn_key() {
+        lines += &format!(
+            "the first access key, also kept in {}:\nPORTCULLIS_ACCESS_KEY_ID={}\n\
+             PORTCULLIS_ACCESS_KEY_SECRET={}\n",
+            credentials_path.display(),
+            key.access_key_id,
+            key.access_key_secret
+        );
+    }
+    let stands = match server.enforces() {
+        true => "enforcing on this host",
+        false => "nothing is enforced on this host",
+    };
+    let scheme = if is_tls { "; https too" } else { "" };
+    lines += &format!("portcullis is ready at http://{}{scheme}; {stands}\n", server.address());
+    // Nobody may be reading; the server serves all the same.
+    let mut output = std::io::stdout().lock();
+    let _ = output.write_all(lines.as_bytes()).and_then(|()| output.flush());
 }
 
 fn read_certificate(files: TlsFiles) -> Result<Arc<Certificate>, Failure> {
