@@ -159,6 +159,12 @@ pub fn concerned(state: &State, changes: &[Change]) -> BTreeSet<NetworkInterface
                     groups.insert(group.clone());
                 }
             }
+            RecordKey::PrefixList(id) => {
+                groups.extend(state.groups_naming_prefix_list(&id).cloned())
+            }
+            RecordKey::PortRangeList(id) => {
+                groups.extend(state.groups_naming_port_range_list(&id).cloned());
+            }
             RecordKey::Binding(id) => {
                 interfaces.insert(id);
             }

@@ -3,7 +3,7 @@
 //!
 //! This crate takes values and returns values. It knows no clock, dice, file, socket, byte format
 //! or kernel; `no_std` lets the compiler refuse them. Reading order: [`ids`], [`net`], [`rule`],
-//! [`world`], [`flow`], [`verdict`], [`evaluate`], [`resolve`]; then [`text`], [`records`],
+//! [`world`], [`flow`], [`verdict`], [`evaluate`], [`resolve`]; then [`text`], [`list`], [`records`],
 //! [`command`], [`state`], [`host`].
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
@@ -17,6 +17,7 @@ pub mod flow;
 pub mod host;
 pub mod ids;
 pub mod limits;
+pub mod list;
 pub mod net;
 pub mod records;
 pub mod resolve;

@@ -22,6 +22,12 @@ pub const TAG_SEARCHES_MAX: usize = 5;
 pub const TAG_RESULTS_MAX: u32 = 50;
 /// Most rules that one call may authorize or revoke.
 pub const PERMISSIONS_PER_CALL_MAX: usize = 100;
+/// Most `MaxEntries` of a prefix list.
+pub const PREFIX_LIST_ENTRIES_MAX: u16 = 200;
+/// Most `MaxEntries` of a port range list.
+pub const PORT_RANGE_LIST_ENTRIES_MAX: u16 = 2000;
+/// Most entries that one call may add to a list, and most that it may remove.
+pub const ENTRIES_PER_CALL_MAX: usize = 200;
 /// Most ids in one `Describe` filter.
 pub const IDS_PER_FILTER_MAX: usize = 100;
 /// Most IPv4 addresses of an interface beside its primary one.

@@ -155,6 +155,11 @@ impl Cidr {
         Prefix::new(self.address, self.length.unwrap_or(all)).unwrap_or(Prefix::host(self.address))
     }
 
+    /// The prefix that is written: a bare address alone. `None` where host bits are set.
+    pub fn exact(&self) -> Option<Prefix> {
+        Some(self.prefix()).filter(|prefix| prefix.address == self.address)
+    }
+
     /// The family of the addresses.
     pub fn family(&self) -> Family {
         Family::of(self.address)
@@ -413,6 +418,10 @@ mod tests {
             let cidr: Cidr = text.parse().unwrap();
             assert_eq!((cidr.to_string(), cidr.prefix().to_string()), (echo.into(), prefix.into()));
         }
+        let exact = |text: &str| text.parse::<Cidr>().unwrap().exact().map(|p| p.to_string());
+        assert_eq!(exact("1.2.3.4"), Some("1.2.3.4/32".into()));
+        assert_eq!(exact("2001:DB8::/32"), Some("2001:db8::/32".into()));
+        assert_eq!(exact("10.0.0.1/8"), None);
         for bad in [
             "",
             "1.2.3",

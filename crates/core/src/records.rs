@@ -13,9 +13,11 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::command::Written;
 use crate::ids::{
-    AccessKeyId, AccountId, NetworkInterfaceId, RegionId, ResourceGroupId, RouteTableId, RouterId,
-    SecurityGroupId, SecurityGroupRuleId, VSwitchId, VpcId, ZoneId,
+    AccessKeyId, AccountId, NetworkInterfaceId, PortRangeListId, PrefixListId, RegionId,
+    ResourceGroupId, RouteTableId, RouterId, SecurityGroupId, SecurityGroupRuleId, VSwitchId,
+    VpcId, ZoneId,
 };
+use crate::list::{List, PortRanges, Prefixes};
 use crate::net::{Cidr, Mac, Prefix};
 use crate::rule::Rule;
 use crate::text::{
@@ -46,12 +48,17 @@ pub enum Record {
     Binding(Binding),
     /// The answer to a write, kept for its client token.
     Token(TokenRecord),
+    /// A prefix list.
+    PrefixList(PrefixListRecord),
+    /// A port range list.
+    PortRangeList(PortRangeListRecord),
     /// That a VPC is shared with an account.
     VpcShare(VpcShare),
 }
 
 /// What a record is found by. The order of the variants is an order in which records can be
-/// absorbed one by one: what a record refers to goes ahead of it.
+/// absorbed one by one: what a record refers to goes ahead of it, but for lists. A rule is absorbed
+/// whether or not its lists are there yet.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RecordKey {
     /// Of [`Record::Account`].
@@ -72,6 +79,10 @@ pub enum RecordKey {
     Binding(NetworkInterfaceId),
     /// Of [`Record::Token`].
     Token(AccountId, ClientToken),
+    /// Of [`Record::PrefixList`].
+    PrefixList(PrefixListId),
+    /// Of [`Record::PortRangeList`].
+    PortRangeList(PortRangeListId),
     /// Of [`Record::VpcShare`].
     VpcShare(VpcId, AccountId),
 }
@@ -89,6 +100,8 @@ impl Record {
             Self::Interface(r) => RecordKey::Interface(r.id.clone()),
             Self::Binding(r) => RecordKey::Binding(r.interface.clone()),
             Self::Token(r) => RecordKey::Token(r.account, r.token.clone()),
+            Self::PrefixList(r) => RecordKey::PrefixList(r.id.clone()),
+            Self::PortRangeList(r) => RecordKey::PortRangeList(r.id.clone()),
             Self::VpcShare(r) => RecordKey::VpcShare(r.vpc.clone(), r.account),
         }
     }
@@ -197,6 +210,12 @@ pub struct GroupRecord {
     /// When it was made, in milliseconds since 1970.
     pub created_ms: u64,
 }
+
+/// A prefix list with its entries.
+pub type PrefixListRecord = List<Prefixes>;
+
+/// A port range list with its entries.
+pub type PortRangeListRecord = List<PortRanges>;
 
 /// `NicType` of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

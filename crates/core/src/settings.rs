@@ -123,6 +123,12 @@ quotas! {
     interfaces_per_enterprise_group = 65_536 in 1..=65_536;
     /// Groups of an account in a region.
     groups_per_region = 500 in 1..=100_000;
+    /// Prefix lists of an account in a region.
+    prefix_lists_per_region = 100 in 1..=10_000;
+    /// Port range lists of an account in a region.
+    port_range_lists_per_region = 100 in 1..=10_000;
+    /// Groups whose rules name the same prefix list or port range list.
+    associations_per_list = 1000 in 1..=100_000;
     /// VPCs of an account in a region.
     vpcs_per_region = 500 in 1..=10_000;
     /// vSwitches of a VPC.

@@ -76,11 +76,18 @@ texts! {
         && !is_link(text)
         && starts_with_letter(text)
         && text.chars().all(is_name_character);
+    /// `PrefixListName`, `PortRangeListName`.
+    ListName,
+    "2 to 128 letters, digits, `:`, `_`, `.`, `-` that begin with a letter \
+     and not with http://, https://, com.aliyun or com.alibabacloud",
+    |text| text.parse::<Name>().is_ok()
+        && !begins_with(text, "com.aliyun")
+        && !begins_with(text, "com.alibabacloud");
     /// `VpcName`, `VSwitchName`.
     Label,
     "1 to 128 characters that do not begin with http:// or https://",
     |text| within(text, 1, 128) && !is_link(text) && !has_control(text);
-    /// `Description` of a group or an interface.
+    /// `Description` of a group, an interface or a list.
     Description,
     "2 to 256 characters that do not begin with http:// or https://",
     |text| within(text, 2, 256) && !is_link(text) && !has_control(text);
@@ -92,6 +99,10 @@ texts! {
     RuleDescription,
     "1 to 512 characters",
     |text| within(text, 1, 512) && !has_control(text);
+    /// `Description` of an entry of a list.
+    EntryDescription,
+    "2 to 32 characters that do not begin with http:// or https://",
+    |text| within(text, 2, 32) && !is_link(text) && !has_control(text);
     /// An account's name, as `DestGroupOwnerAccount` gives it.
     AccountName,
     "1 to 128 characters without blanks",
@@ -246,6 +257,14 @@ mod tests {
         assert!("网关-1".parse::<Name>().is_ok());
         for bad in ["", "a", "1a", "a b", "http://a", "HTTPS://a", &long(129)] {
             assert_eq!(bad.parse::<Name>().unwrap_err().text, bad);
+        }
+        assert!("com.ali".parse::<ListName>().is_ok() && long(128).parse::<ListName>().is_ok());
+        for bad in ["a", "com.aliyun", "Com.Alibabacloud.x", "https://a", &long(129)] {
+            assert!(bad.parse::<ListName>().is_err(), "{bad}");
+        }
+        assert!(long(32).parse::<EntryDescription>().is_ok());
+        for bad in ["a", "http://a", &long(33)] {
+            assert!(bad.parse::<EntryDescription>().is_err(), "{bad}");
         }
         assert!("a".parse::<Label>().is_ok() && "".parse::<Label>().is_err());
         assert!("a".parse::<Description>().is_err() && long(257).parse::<Description>().is_err());

@@ -69,7 +69,6 @@ const WITHOUT_CASE: &[(&str, &str)] = &[
     ("LimitExceeded.Account", "crates/core/tests/state/accounts.rs"),
     ("LimitExceeded.TemporaryKey", "crates/core/tests/state/accounts.rs"),
     ("QuotaExceeded.VpcShare", "crates/core/tests/state/accounts.rs"),
-    ("InvalidParam.PrefixListAddressFamilyMismatch", "no action makes a prefix list yet"),
     ("InvalidSecurityToken.Malformed", "crates/wire/src/ecs/signature/rpc.rs"),
     ("InvalidSecurityToken.Expired", "crates/wire/src/ecs/signature/rpc.rs"),
     ("InternalError", "crates/server/tests/store_fails.rs"),

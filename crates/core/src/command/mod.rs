@@ -6,6 +6,7 @@ mod absent;
 mod account;
 mod group;
 mod interface;
+mod list;
 mod network;
 mod outcome;
 mod paging;
@@ -26,6 +27,10 @@ pub use interface::{
     CreateNetworkInterface, DescribeNetworkInterfaces, InterfaceStatus,
     ModifyNetworkInterfaceAttribute, NetworkInterfaceRow,
 };
+pub use list::{
+    AddedEntry, CreateList, DescribeListAssociations, DescribeLists, ListAssociations, ListRow,
+    ModifyList,
+};
 pub use network::{
     CreateVSwitch, CreateVpc, DescribeRouteTables, DescribeVSwitches, DescribeVpcs,
     ModifyVSwitchAttribute, ModifyVpcAttribute, RouteTableRow, VSwitchIpv6, VSwitchRow, VpcIpv6,
@@ -41,8 +46,10 @@ pub use tag::{
 };
 
 use crate::ids::{
-    AccessKeyId, AccountId, NetworkInterfaceId, RegionId, SecurityGroupId, VSwitchId, VpcId,
+    AccessKeyId, AccountId, NetworkInterfaceId, PortRangeListId, PrefixListId, RegionId,
+    SecurityGroupId, VSwitchId, VpcId,
 };
+use crate::list::{PortRanges, Prefixes};
 use crate::settings::Settings;
 use crate::text::{AccountName, ClientToken, DeviceName};
 use crate::world::InnerAccess;
@@ -159,6 +166,42 @@ pub enum Command {
     Authorize(Authorize),
     /// RevokeSecurityGroup and RevokeSecurityGroupEgress, all or nothing.
     Revoke(Revoke),
+    /// CreatePrefixList.
+    CreatePrefixList(CreateList<Prefixes>),
+    /// ModifyPrefixList.
+    ModifyPrefixList(ModifyList<Prefixes>),
+    /// DeletePrefixList.
+    DeletePrefixList {
+        /// `PrefixListId`.
+        list: PrefixListId,
+    },
+    /// DescribePrefixLists.
+    DescribePrefixLists(DescribeLists<Prefixes>),
+    /// DescribePrefixListAttributes.
+    DescribePrefixListAttributes {
+        /// `PrefixListId`.
+        list: PrefixListId,
+    },
+    /// DescribePrefixListAssociations.
+    DescribePrefixListAssociations(DescribeListAssociations<Prefixes>),
+    /// CreatePortRangeList.
+    CreatePortRangeList(CreateList<PortRanges>),
+    /// ModifyPortRangeList.
+    ModifyPortRangeList(ModifyList<PortRanges>),
+    /// DeletePortRangeList.
+    DeletePortRangeList {
+        /// `PortRangeListId`.
+        list: PortRangeListId,
+    },
+    /// DescribePortRangeLists.
+    DescribePortRangeLists(DescribeLists<PortRanges>),
+    /// DescribePortRangeListEntries.
+    DescribePortRangeListEntries {
+        /// `PortRangeListId`.
+        list: PortRangeListId,
+    },
+    /// DescribePortRangeListAssociations.
+    DescribePortRangeListAssociations(DescribeListAssociations<PortRanges>),
     /// CreateNetworkInterface.
     CreateNetworkInterface(CreateNetworkInterface),
     /// DescribeNetworkInterfaces.
@@ -256,6 +299,12 @@ impl Command {
             | Self::DescribeSecurityGroups(_)
             | Self::DescribeSecurityGroupAttribute(_)
             | Self::DescribeNetworkInterfaces(_)
+            | Self::DescribePrefixLists(_)
+            | Self::DescribePrefixListAttributes { .. }
+            | Self::DescribePrefixListAssociations(_)
+            | Self::DescribePortRangeLists(_)
+            | Self::DescribePortRangeListEntries { .. }
+            | Self::DescribePortRangeListAssociations(_)
             | Self::DescribeAccounts
             | Self::DescribeAccessKeys { .. }
             | Self::DescribeOwnedVpcs
@@ -274,6 +323,12 @@ impl Command {
             | Self::ModifySecurityGroupPolicy { .. }
             | Self::Authorize(_)
             | Self::Revoke(_)
+            | Self::CreatePrefixList(_)
+            | Self::ModifyPrefixList(_)
+            | Self::DeletePrefixList { .. }
+            | Self::CreatePortRangeList(_)
+            | Self::ModifyPortRangeList(_)
+            | Self::DeletePortRangeList { .. }
             | Self::CreateNetworkInterface(_)
             | Self::ModifyNetworkInterfaceAttribute(_)
             | Self::DeleteNetworkInterface { .. }

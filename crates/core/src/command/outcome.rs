@@ -5,14 +5,16 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::command::{
-    Absent, AccessKeyRow, AccountRow, NetworkInterfaceRow, OwnedVpcRow, Page, ResourceKind,
-    RouteTableRow, SecurityGroupAttribute, SecurityGroupRow, Service, TagRow, VSwitchRow, VpcRow,
+    Absent, AccessKeyRow, AccountRow, ListAssociations, ListRow, NetworkInterfaceRow, OwnedVpcRow,
+    Page, ResourceKind, RouteTableRow, SecurityGroupAttribute, SecurityGroupRow, Service, TagRow,
+    VSwitchRow, VpcRow,
 };
 use crate::ids::{
-    AccountId, RegionId, ResourceGroupId, RouteTableId, RouterId, SecurityGroupId, VSwitchId,
-    VpcId, ZoneId,
+    AccountId, PortRangeListId, PrefixListId, RegionId, ResourceGroupId, RouteTableId, RouterId,
+    SecurityGroupId, VSwitchId, VpcId, ZoneId,
 };
-use crate::records::{Binding, InterfaceRecord};
+use crate::list::{PortRanges, Prefixes};
+use crate::records::{Binding, InterfaceRecord, PortRangeListRecord, PrefixListRecord};
 use crate::settings::Region;
 
 /// The answer to a command that was carried out.
@@ -50,6 +52,18 @@ pub enum Outcome {
     SecurityGroupAttribute(Box<SecurityGroupAttribute>),
     /// Of DescribeNetworkInterfaces.
     NetworkInterfaces(Page<NetworkInterfaceRow>),
+    /// Of DescribePrefixLists.
+    PrefixLists(Page<ListRow<Prefixes>>),
+    /// Of DescribePrefixListAttributes.
+    PrefixListAttributes(Box<PrefixListRecord>),
+    /// Of DescribePrefixListAssociations.
+    PrefixListAssociations(ListAssociations<Prefixes>),
+    /// Of DescribePortRangeLists.
+    PortRangeLists(Page<ListRow<PortRanges>>),
+    /// Of DescribePortRangeListEntries.
+    PortRangeListEntries(Box<PortRangeListRecord>),
+    /// Of DescribePortRangeListAssociations.
+    PortRangeListAssociations(ListAssociations<PortRanges>),
     /// Of DescribeAccounts.
     Accounts(Vec<AccountRow>),
     /// Of DescribeAccessKeys.
@@ -85,6 +99,16 @@ pub enum Written {
     SecurityGroup {
         /// `SecurityGroupId`.
         group: SecurityGroupId,
+    },
+    /// CreatePrefixList.
+    PrefixList {
+        /// `PrefixListId`.
+        list: PrefixListId,
+    },
+    /// CreatePortRangeList.
+    PortRangeList {
+        /// `PortRangeListId`.
+        list: PortRangeListId,
     },
     /// CreateNetworkInterface: the interface as it was made.
     NetworkInterface(Box<InterfaceRecord>),

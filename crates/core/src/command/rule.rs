@@ -13,7 +13,7 @@ use crate::ids::{AccountId, PortRangeListId, PrefixListId, SecurityGroupId, Secu
 use crate::net::{Cidr, Family, Ports, Protocol};
 use crate::records::{NicType, RuleRecord};
 use crate::rule::{Direction, Peer, Policy, PortMatch, Priority};
-use crate::text::{Name, RuleDescription};
+use crate::text::{ListName, Name, RuleDescription};
 
 /// The fields of one rule, each parsed alone; absent ones are `None`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -218,7 +218,12 @@ fn ports_of(fields: &RuleFields) -> Result<PortMatch, ApiError> {
         }
         (Some(Ports::Range { .. }), _) if !has_ports => Err(ports_denied("PortRange")),
         (Some(ports), _) => Ok(PortMatch::Ports(ports)),
-        (None, Some(_)) if !has_ports => Err(ports_denied("PortRangeListId")),
+        (None, Some(_)) if !has_ports => Err(ApiError::invalid(
+            "InvalidParam.ProtocolNotSupportPortRangeList",
+            "The specified protocol does not support the port range list.",
+        )
+        .at("PortRangeListId")
+        .help("Only TCP and UDP have ports; send `-1/-1` with any other protocol.")),
         (None, Some(list)) => Ok(PortMatch::List(list.clone())),
         (None, None) => Err(ApiError::missing("PortRange")),
     }
@@ -330,4 +335,8 @@ pub struct RuleRow {
     pub record: Arc<RuleRecord>,
     /// `SourceGroupName` or `DestGroupName`: of a peer group that the caller may see.
     pub peer_group_name: Option<Name>,
+    /// `SourcePrefixListName` or `DestPrefixListName`.
+    pub prefix_list_name: Option<ListName>,
+    /// `PortRangeListName`.
+    pub port_range_list_name: Option<ListName>,
 }

@@ -134,6 +134,8 @@ impl State {
             vswitches,
             groups,
             interfaces,
+            prefix_lists,
+            port_range_lists,
             // Client tokens are remembered for their time, whoever is gone.
             tokens: _,
             // Bound interfaces are interfaces.
@@ -153,10 +155,15 @@ impl State {
         let groups = groups.map(|r| named("security group", &r.id));
         let interfaces = interfaces.values().filter(|r| r.owner == account);
         let interfaces = interfaces.map(|r| named("network interface", &r.id));
+        let prefix_lists = prefix_lists.values().filter(|r| r.owner == account);
+        let prefix_lists = prefix_lists.map(|r| named("prefix list", &r.id));
+        let port_range_lists = port_range_lists.values().filter(|r| r.owner == account);
+        let port_range_lists = port_range_lists.map(|r| named("port range list", &r.id));
+        let lists = prefix_lists.chain(port_range_lists);
         let shares = vpc_shares.values().filter(|r| r.account == account);
         let shares = shares.map(|r| named("a share of VPC", &r.vpc));
-        let owned = keys.chain(vpcs).chain(vswitches).chain(groups).chain(interfaces).chain(shares);
-        owned.take(NAMED_IN_REFUSAL_MAX).collect()
+        let networks = keys.chain(vpcs).chain(vswitches).chain(groups).chain(interfaces);
+        networks.chain(lists).chain(shares).take(NAMED_IN_REFUSAL_MAX).collect()
     }
 
     pub(super) fn describe_accounts(&self, context: &Context<'_>) -> Decision {

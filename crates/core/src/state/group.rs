@@ -11,11 +11,12 @@ use crate::command::{
 use crate::error::ApiError;
 use crate::ids::SecurityGroupId;
 use crate::records::{Change, GroupRecord, Record, RecordKey, RuleRecord};
-use crate::rule::Peer;
+use crate::rule::{Peer, PortMatch};
 use crate::settings::Quotas;
 use crate::state::account::{region_of, sees};
 use crate::state::describe::{Descending, RuleKey, in_sight, part};
 use crate::state::{Decision, GroupEntry, State, draw};
+use crate::text::{ListName, Name};
 use crate::world::{Group, GroupType, InnerAccess};
 
 /// Unknown to an action of the Ecs product.
@@ -221,21 +222,31 @@ impl State {
         let rules = part(keys, &command.paging)?.rows(|key| {
             let record = entry.rules.get(&key.id)?.clone();
             let peer_group_name = self.peer_group_name(context, &record);
-            Some(RuleRow { record, peer_group_name })
+            let (prefix_list_name, port_range_list_name) = self.list_names(&record);
+            Some(RuleRow { record, peer_group_name, prefix_list_name, port_range_list_name })
         });
         let attribute = SecurityGroupAttribute { group: entry.record.clone(), rules };
         Ok(Decision::read(Outcome::SecurityGroupAttribute(Box::new(attribute))))
     }
 
-    fn peer_group_name(
-        &self,
-        context: &Context<'_>,
-        record: &RuleRecord,
-    ) -> Option<crate::text::Name> {
+    fn peer_group_name(&self, context: &Context<'_>, record: &RuleRecord) -> Option<Name> {
         match &record.rule.peer {
             Peer::Group(group) => self.own_group(context, group).ok()?.record.name.clone(),
             Peer::Cidr(_) | Peer::PrefixList(_) => None,
         }
+    }
+
+    /// The names of the lists that the rule names. Both are of the group's own account.
+    fn list_names(&self, record: &RuleRecord) -> (Option<ListName>, Option<ListName>) {
+        let prefix_list = match &record.rule.peer {
+            Peer::PrefixList(list) => self.prefix_lists.get(list).map(|list| list.name.clone()),
+            Peer::Cidr(_) | Peer::Group(_) => None,
+        };
+        let ports = match &record.rule.ports {
+            PortMatch::List(list) => self.port_range_lists.get(list).map(|list| list.name.clone()),
+            PortMatch::Ports(_) => None,
+        };
+        (prefix_list, ports)
     }
 
     pub(super) fn put_group(&mut self, record: GroupRecord) {

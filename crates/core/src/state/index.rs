@@ -4,10 +4,12 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use crate::ids::{
-    AccessKeyId, AccountId, NetworkInterfaceId, RegionId, SecurityGroupId, VSwitchId, VpcId,
+    AccessKeyId, AccountId, NetworkInterfaceId, PortRangeListId, PrefixListId, RegionId,
+    SecurityGroupId, VSwitchId, VpcId,
 };
 use crate::net::Mac;
 use crate::state::multimap::Multimap;
+use crate::state::rule_quota::RuleLists;
 use crate::state::spans::Spans;
 use crate::text::{AccountName, ClientToken, DeviceName};
 
@@ -28,6 +30,8 @@ pub(super) struct Index {
     pub(super) vswitches: Multimap<Place, VSwitchId>,
     pub(super) groups: Multimap<Place, SecurityGroupId>,
     pub(super) interfaces: Multimap<Place, NetworkInterfaceId>,
+    pub(super) prefix_lists: Multimap<Place, PrefixListId>,
+    pub(super) port_range_lists: Multimap<Place, PortRangeListId>,
     pub(super) vswitches_of_vpc: Multimap<VpcId, VSwitchId>,
     pub(super) groups_of_vpc: Multimap<VpcId, SecurityGroupId>,
     pub(super) interfaces_of_vswitch: Multimap<VSwitchId, NetworkInterfaceId>,
@@ -36,6 +40,12 @@ pub(super) struct Index {
     pub(super) devices: BTreeMap<DeviceName, NetworkInterfaceId>,
     /// Rules by the group they name: the groups they stand in, and how many in each.
     pub(super) references: Counts<SecurityGroupId, SecurityGroupId>,
+    /// Rules by the prefix list they name: the groups they stand in, and how many in each.
+    pub(super) groups_of_prefix_list: Counts<PrefixListId, SecurityGroupId>,
+    /// The same by port range list.
+    pub(super) groups_of_port_range_list: Counts<PortRangeListId, SecurityGroupId>,
+    /// The rules of a group that name lists: which, and how many of each.
+    pub(super) lists_of_group: Counts<SecurityGroupId, RuleLists>,
     /// The combinations of groups that interfaces have, by each of the groups: the rules of an
     /// interface are counted once per combination and not once per interface.
     pub(super) combinations: Counts<SecurityGroupId, Vec<SecurityGroupId>>,
@@ -88,6 +98,21 @@ impl<K: Ord + Clone, V: Ord + Clone> Counts<K, V> {
     /// The values under a key in their order.
     pub(super) fn get(&self, key: &K) -> impl Iterator<Item = &V> {
         self.0.get(key).into_iter().flat_map(BTreeMap::keys)
+    }
+
+    /// The values under a key, each with how often it stands there.
+    pub(super) fn counted(&self, key: &K) -> impl Iterator<Item = (&V, usize)> {
+        self.0.get(key).into_iter().flatten().map(|(value, count)| (value, *count))
+    }
+
+    /// Whether the value stands under the key.
+    pub(super) fn contains(&self, key: &K, value: &V) -> bool {
+        self.0.get(key).is_some_and(|values| values.contains_key(value))
+    }
+
+    /// How many different values stand under a key.
+    pub(super) fn count(&self, key: &K) -> usize {
+        self.0.get(key).map_or(0, BTreeMap::len)
     }
 }
 

@@ -11,7 +11,9 @@ mod draw;
 mod group;
 mod index;
 mod interface;
+mod list;
 mod multimap;
+mod rule_quota;
 mod rule_table;
 mod rules;
 mod service;
@@ -30,12 +32,13 @@ use alloc::vec::Vec;
 use crate::command::{Command, Context, Outcome, Written};
 use crate::error::ApiError;
 use crate::ids::{
-    AccessKeyId, AccountId, NetworkInterfaceId, RegionId, SecurityGroupId, SecurityGroupRuleId,
-    VSwitchId, VpcId,
+    AccessKeyId, AccountId, NetworkInterfaceId, PortRangeListId, PrefixListId, RegionId,
+    SecurityGroupId, SecurityGroupRuleId, VSwitchId, VpcId,
 };
+use crate::list::{PortRanges, Prefixes};
 use crate::records::{
-    AccessKey, Account, Binding, Change, GroupRecord, InterfaceRecord, Record, RecordKey,
-    RuleRecord, TokenRecord, VSwitch, Vpc, VpcShare,
+    AccessKey, Account, Binding, Change, GroupRecord, InterfaceRecord, PortRangeListRecord,
+    PrefixListRecord, Record, RecordKey, RuleRecord, TokenRecord, VSwitch, Vpc, VpcShare,
 };
 use crate::text::ClientToken;
 use crate::world::World;
@@ -59,6 +62,8 @@ pub struct State {
     vswitches: BTreeMap<VSwitchId, VSwitch>,
     groups: BTreeMap<SecurityGroupId, GroupEntry>,
     interfaces: BTreeMap<NetworkInterfaceId, InterfaceRecord>,
+    prefix_lists: BTreeMap<PrefixListId, PrefixListRecord>,
+    port_range_lists: BTreeMap<PortRangeListId, PortRangeListRecord>,
     bindings: BTreeMap<NetworkInterfaceId, Binding>,
     tokens: BTreeMap<(AccountId, ClientToken), TokenRecord>,
     vpc_shares: BTreeMap<(VpcId, AccountId), VpcShare>,
@@ -162,6 +167,33 @@ impl State {
             }
             Command::Authorize(command) => self.authorize(context, command),
             Command::Revoke(command) => self.revoke(context, command),
+            Command::CreatePrefixList(command) => self.create_list(context, command),
+            Command::ModifyPrefixList(command) => self.modify_list(context, command),
+            Command::DeletePrefixList { list } => self.delete_list::<Prefixes>(context, list),
+            Command::DescribePrefixLists(command) => {
+                self.describe_lists(context, command).map(Outcome::PrefixLists).map(Decision::read)
+            }
+            Command::DescribePrefixListAttributes { list } => {
+                self.describe_prefix_list(context, list)
+            }
+            Command::DescribePrefixListAssociations(command) => self
+                .describe_list_associations(context, command)
+                .map(Outcome::PrefixListAssociations)
+                .map(Decision::read),
+            Command::CreatePortRangeList(command) => self.create_list(context, command),
+            Command::ModifyPortRangeList(command) => self.modify_list(context, command),
+            Command::DeletePortRangeList { list } => self.delete_list::<PortRanges>(context, list),
+            Command::DescribePortRangeLists(command) => self
+                .describe_lists(context, command)
+                .map(Outcome::PortRangeLists)
+                .map(Decision::read),
+            Command::DescribePortRangeListEntries { list } => {
+                self.describe_port_range_list(context, list)
+            }
+            Command::DescribePortRangeListAssociations(command) => self
+                .describe_list_associations(context, command)
+                .map(Outcome::PortRangeListAssociations)
+                .map(Decision::read),
             Command::CreateNetworkInterface(command) => self.create_interface(context, command),
             Command::DescribeNetworkInterfaces(command) => {
                 self.describe_interfaces(context, command)
@@ -213,6 +245,8 @@ impl State {
             Record::Interface(record) => self.put_interface(*record),
             Record::Binding(record) => self.put_binding(record),
             Record::Token(record) => self.put_token(record),
+            Record::PrefixList(record) => self.put_list(record),
+            Record::PortRangeList(record) => self.put_list(record),
             Record::VpcShare(record) => self.put_vpc_share(record),
         }
     }
@@ -228,6 +262,8 @@ impl State {
             RecordKey::Interface(id) => self.remove_interface(id),
             RecordKey::Binding(id) => self.remove_binding(id),
             RecordKey::Token(account, token) => self.remove_token(*account, token),
+            RecordKey::PrefixList(id) => self.remove_list::<Prefixes>(id),
+            RecordKey::PortRangeList(id) => self.remove_list::<PortRanges>(id),
             RecordKey::VpcShare(vpc, account) => self.remove_vpc_share(vpc, *account),
         }
     }
@@ -244,10 +280,12 @@ impl State {
         let interfaces = self.interfaces.values().cloned().map(Box::new).map(Record::Interface);
         let bindings = self.bindings.values().cloned().map(Record::Binding);
         let tokens = self.tokens.values().cloned().map(Record::Token);
+        let prefix_lists = self.prefix_lists.values().cloned().map(Record::PrefixList);
+        let port_range_lists = self.port_range_lists.values().cloned().map(Record::PortRangeList);
         let shares = self.vpc_shares.values().cloned().map(Record::VpcShare);
         let networks = accounts.chain(access_keys).chain(vpcs).chain(vswitches);
         let bound = networks.chain(groups).chain(rules).chain(interfaces).chain(bindings);
-        bound.chain(tokens).chain(shares)
+        bound.chain(tokens).chain(prefix_lists).chain(port_range_lists).chain(shares)
     }
 
     /// What verdicts depend on.

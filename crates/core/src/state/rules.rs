@@ -12,6 +12,7 @@ use crate::command::{Authorize, Context, Revoke, RevokedRules, RuleSpec};
 use crate::error::ApiError;
 use crate::ids::{AccountId, SecurityGroupId, SecurityGroupRuleId};
 use crate::limits::PERMISSIONS_PER_CALL_MAX;
+use crate::list::{PortRanges, Prefixes};
 use crate::net::Family;
 use crate::records::{Change, GroupRecord, NicType, PeerOwner, Record, RecordKey, RuleRecord};
 use crate::rule::{Direction, Peer, PortMatch, Rule};
@@ -135,7 +136,10 @@ impl State {
         }
         let new = drafts.iter().filter(|draft| !group.rules.iter().any(|old| draft.is(old)));
         let new: Vec<&Draft<'_>> = new.collect();
-        self.check_rule_quota(context, group, new.len())?;
+        let contents = || new.iter().map(|draft| (&draft.spec.peer, &draft.spec.ports));
+        let more = contents().map(|(peer, ports)| self.places(peer, ports)).sum();
+        self.check_rule_quota(context, group, more, 0)?;
+        self.check_associations(context, &command.group, contents())?;
         let mut ids: Vec<SecurityGroupRuleId> = Vec::new();
         for _ in &new {
             let taken = |id: &SecurityGroupRuleId| group.rules.contains(id) || ids.contains(id);
@@ -157,36 +161,6 @@ impl State {
         Ok(Decision::done(changes))
     }
 
-    fn check_rule_quota(
-        &self,
-        context: &Context<'_>,
-        group: &GroupEntry,
-        more: usize,
-    ) -> Result<(), ApiError> {
-        let exceeded = |what: &str, quota: usize| {
-            let message = alloc::format!("The limit of {quota} rules of {what} would be exceeded.");
-            Err(ApiError::forbidden("AuthorizationLimitExceed", message).at("SecurityGroupId"))
-        };
-        if more == 0 {
-            return Ok(());
-        }
-        let quotas = &context.settings.quotas;
-        if group.rules.len() + more > quotas.rules_per_group {
-            return exceeded("one security group", quotas.rules_per_group);
-        }
-        let id = &group.record.id;
-        let mut sums = self.index.combinations.get(id).map(|groups| self.rule_sum(groups));
-        if sums.any(|sum| sum + more > quotas.rules_per_interface) {
-            return exceeded("all security groups of one interface", quotas.rules_per_interface);
-        }
-        Ok(())
-    }
-
-    /// The rules of these groups in sum.
-    pub(super) fn rule_sum(&self, groups: &[SecurityGroupId]) -> usize {
-        groups.iter().filter_map(|id| self.groups.get(id)).map(|entry| entry.rules.len()).sum()
-    }
-
     fn draft<'a>(
         &self,
         context: &Context<'_>,
@@ -197,28 +171,17 @@ impl State {
         if group.record.vpc.is_none() {
             check_classic(spec, nic_type)?;
         }
-        if let PortMatch::List(list) = &spec.ports
-            && self.world.port_range_list(list).is_none()
-        {
-            return Err(ApiError::not_found(
-                "InvalidPortRangeListId.NotFound",
-                "The specified PortRangeListId does not exist.",
-            )
-            .at("PortRangeListId"));
+        if let PortMatch::List(list) = &spec.ports {
+            self.own_list::<PortRanges>(context, list)?;
         }
         let peer_owner = match &spec.peer {
             Peer::Cidr(_) => None,
             Peer::Group(peer) => self.check_peer_group(context, group, spec, peer)?,
             Peer::PrefixList(list) => {
                 let names = names(spec.direction);
-                let list = self.world.prefix_list(list).ok_or_else(|| {
-                    ApiError::not_found(
-                        "InvalidPrefixListId.NotFound",
-                        "The specified prefix list does not exist.",
-                    )
-                    .at(names.prefix_list)
-                })?;
-                check_list_family(spec, list.family, names)?;
+                let list = self.own_list::<Prefixes>(context, list);
+                let list = list.map_err(|error| error.at(names.prefix_list))?;
+                check_list_family(spec, list.scope, names)?;
                 None
             }
         };
@@ -353,6 +316,7 @@ impl State {
             self.index.references.add(peer, &record.group);
             shift(&mut self.index.group_rules_of_group, &record.group, 1, 0);
         }
+        self.index.add_lists(&record.group, &record.rule.peer, &record.rule.ports);
         self.world.put_rule(&record.group, record.rule.clone());
         entry.rules.insert(record);
     }
@@ -364,6 +328,7 @@ impl State {
             self.index.references.subtract(peer, group);
             shift(&mut self.index.group_rules_of_group, group, 0, 1);
         }
+        self.index.subtract_lists(group, &old.rule.peer, &old.rule.ports);
         self.world.remove_rule(group, id);
     }
 }

@@ -99,6 +99,11 @@ fn a_change_concerns_those_whose_verdicts_it_may_change() {
         bind a veth0
         bind b veth1
         bind c veth2
+        pl p family=4
+        prl w
+        prl unused
+        egress g list=p
+        ingress k source=1.1.1.1 ports=none port-list=w
         ",
     );
     let changed = |harness: &Harness, key: RecordKey| {
@@ -123,4 +128,12 @@ fn a_change_concerns_those_whose_verdicts_it_may_change() {
     assert_eq!(changed(&harness, RecordKey::Binding(id)), "a");
     let vpc = harness.ids["v"].parse().unwrap();
     assert_eq!(changed(&harness, RecordKey::Vpc(vpc)), "");
+    let list = harness.ids["p"].parse().unwrap();
+    assert_eq!(changed(&harness, RecordKey::PrefixList(list)), "a");
+    for (name, expected) in [("w", "c"), ("unused", "")] {
+        let list = harness.ids[name].parse().unwrap();
+        assert_eq!(changed(&harness, RecordKey::PortRangeList(list)), expected, "{name}");
+    }
+    // The harness finds for each step that nobody else is concerned.
+    run(&mut harness, "modify-pl p add=192.0.2.0/24\nmodify-prl w add=80/80");
 }

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use portcullis_core::command::*;
 use portcullis_core::ids::AccountId;
+use portcullis_core::list::{ListEntry, ListKind, PortRanges, Prefixes};
+use portcullis_core::net::{Cidr, Family};
 use portcullis_core::records::{AccessKeySecret, NicType, SecurityToken};
 use portcullis_core::rule::Direction;
 use portcullis_core::text::{Tag, TagFilter, Tags};
@@ -215,6 +217,20 @@ fn command(harness: &Harness, verb: &str, words: &Words, rest: &str) -> Made {
             account_command(harness, verb, words)
         }
         "eni" | "modify-eni" | "delete-eni" | "enis" => interface_command(harness, verb, words),
+        "pl" => Command::CreatePrefixList(create_list(words, scope(words).unwrap())),
+        "modify-pl" => Command::ModifyPrefixList(modify_list(harness, words)),
+        "delete-pl" => Command::DeletePrefixList { list: words.place(harness, 0) },
+        "pls" => Command::DescribePrefixLists(list_lists(words, scope(words))),
+        "pl-entries" => Command::DescribePrefixListAttributes { list: words.place(harness, 0) },
+        "pl-groups" => Command::DescribePrefixListAssociations(list_associations(harness, words)),
+        "prl" => Command::CreatePortRangeList(create_list(words, ())),
+        "modify-prl" => Command::ModifyPortRangeList(modify_list(harness, words)),
+        "delete-prl" => Command::DeletePortRangeList { list: words.place(harness, 0) },
+        "prls" => Command::DescribePortRangeLists(list_lists(words, None)),
+        "prl-entries" => Command::DescribePortRangeListEntries { list: words.place(harness, 0) },
+        "prl-groups" => {
+            Command::DescribePortRangeListAssociations(list_associations(harness, words))
+        }
         _ => group_command(harness, verb, words, rest)?,
     })
 }
@@ -363,6 +379,104 @@ fn account_command(harness: &Harness, verb: &str, words: &Words) -> Command {
         "owned-vpcs" => Command::DescribeOwnedVpcs,
         _ => panic!("no such verb: {verb}"),
     }
+}
+
+fn scope(words: &Words) -> Option<Family> {
+    match words.options.get("family").map(String::as_str) {
+        None => None,
+        Some("4") => Some(Family::V4),
+        Some("6") => Some(Family::V6),
+        Some(other) => panic!("{other}"),
+    }
+}
+
+/// A value of an entry as text.
+pub(crate) trait EntryText: ListKind {
+    fn read(text: &str) -> Self::Value;
+}
+
+impl EntryText for Prefixes {
+    fn read(text: &str) -> Self::Value {
+        text.parse::<Cidr>().unwrap().exact().unwrap()
+    }
+}
+
+impl EntryText for PortRanges {
+    fn read(text: &str) -> Self::Value {
+        text.parse().unwrap()
+    }
+}
+
+/// `value` or `value:description`, where IPv6 has `_` for `:`.
+fn entry(text: &str) -> (String, Option<&str>) {
+    let (value, description) =
+        text.split_once(':').map_or((text, None), |(value, text)| (value, Some(text)));
+    (value.replace('_', ":"), description)
+}
+
+fn create_list<K: EntryText>(words: &Words, scope: K::Scope) -> CreateList<K> {
+    let made = |text: &String| {
+        let (value, description) = entry(text);
+        let description = description.map(|text| text.parse().unwrap());
+        ListEntry { value: K::read(&value), description }
+    };
+    CreateList {
+        name: words.get("name").unwrap_or("list".parse().unwrap()),
+        description: words.get("description"),
+        scope,
+        max_entries: words.get("max").unwrap_or(10),
+        entries: words.list::<String>("entries").iter().map(made).collect(),
+        resource_group: words.get("resource-group"),
+        tags: words.tags(),
+    }
+}
+
+fn modify_list<K: EntryText>(harness: &Harness, words: &Words) -> ModifyList<K>
+where
+    <K::Id as std::str::FromStr>::Err: std::fmt::Debug,
+{
+    let added = |text: &String| {
+        let (value, description) = entry(text);
+        let description = match description {
+            None => Edit::Keep,
+            Some("") => Edit::Clear,
+            Some(text) => Edit::Set(text.parse().unwrap()),
+        };
+        AddedEntry { value: K::read(&value), description }
+    };
+    let removed = |text: &String| K::read(&entry(text).0);
+    ModifyList {
+        list: words.place(harness, 0),
+        name: words.get("name"),
+        description: match words.options.get("description").map(String::as_str) {
+            None => Edit::Keep,
+            Some("") => Edit::Clear,
+            Some(text) => Edit::Set(text.parse().unwrap()),
+        },
+        add: words.list::<String>("add").iter().map(added).collect(),
+        remove: words.list::<String>("remove").iter().map(removed).collect(),
+    }
+}
+
+fn list_lists<K: ListKind>(words: &Words, scope: Option<K::Scope>) -> DescribeLists<K>
+where
+    <K::Id as std::str::FromStr>::Err: std::fmt::Debug,
+{
+    DescribeLists {
+        lists: words.list("ids"),
+        name: words.get("name"),
+        scope,
+        resource_group: words.get("resource-group"),
+        tags: words.tag_filters(),
+        paging: words.paging(),
+    }
+}
+
+fn list_associations<K: ListKind>(harness: &Harness, words: &Words) -> DescribeListAssociations<K>
+where
+    <K::Id as std::str::FromStr>::Err: std::fmt::Debug,
+{
+    DescribeListAssociations { list: words.place(harness, 0), paging: words.paging() }
 }
 
 fn interface_command(harness: &Harness, verb: &str, words: &Words) -> Command {

@@ -8,6 +8,7 @@ mod groups;
 mod harness;
 mod hosts;
 mod language;
+mod lists;
 mod model;
 mod networks;
 mod rules;

@@ -62,7 +62,7 @@ fn fields_must_fit_together() {
         egress g dest=10.0.0.0/8 proto=GRE ports=-1/-1 source-ports=1/1 => \
             400 OperationDenied SourcePortRange
         egress g dest=10.0.0.0/8 proto=GRE ports=none port-list=prl-1 => \
-            400 OperationDenied PortRangeListId
+            400 InvalidParam.ProtocolNotSupportPortRangeList PortRangeListId
         egress g dest=10.0.0.0/8 ports=none port-list=prl-1 => \
             404 InvalidPortRangeListId.NotFound PortRangeListId
         egress g dest=10.0.0.0/8 port-list=prl-1

@@ -1,8 +1,9 @@
 //! Answers as text in which ids have their names, so that scripts can say what they expect.
 use portcullis_core::command::{
-    AccessKeyRow, AccountRow, Outcome, OwnedVpcRow, Page, VSwitchRow, VpcRow, Written,
+    AccessKeyRow, AccountRow, ListRow, Outcome, OwnedVpcRow, Page, VSwitchRow, VpcRow, Written,
 };
 use portcullis_core::error::{ApiError, ErrorClass};
+use portcullis_core::list::{List, ListEntry, ListKind};
 use portcullis_core::records::{Change, RuleRecord};
 use portcullis_core::rule::{Peer, PortMatch};
 use portcullis_core::state::Decision;
@@ -18,6 +19,8 @@ pub(crate) fn made(written: &Written) -> Option<String> {
         Written::SecurityGroup { group } => Some(group.to_string()),
         Written::NetworkInterface(interface) => Some(interface.id.to_string()),
         Written::Account { account } => Some(account.to_string()),
+        Written::PrefixList { list } => Some(list.to_string()),
+        Written::PortRangeList { list } => Some(list.to_string()),
     }
 }
 
@@ -105,9 +108,11 @@ fn read(harness: &Harness, outcome: &Outcome) -> String {
                 [row.address_count, row.available_amount, row.rule_count, row.group_rule_count];
             format!("{} {counts:?}", named(&row.group.id))
         }),
-        Outcome::SecurityGroupAttribute(group) => {
-            page(&group.rules, |row| rule(harness, &row.record))
-        }
+        Outcome::SecurityGroupAttribute(group) => page(&group.rules, |row| {
+            let names = [&row.prefix_list_name, &row.port_range_list_name];
+            let names = names.into_iter().flatten().map(|name| format!(" ({name})"));
+            rule(harness, &row.record) + &names.collect::<String>()
+        }),
         Outcome::NetworkInterfaces(rows) => page(rows, |row| {
             let interface = &row.interface;
             let addresses: Vec<_> = interface.addresses().map(|a| a.to_string()).collect();
@@ -143,6 +148,12 @@ fn read(harness: &Harness, outcome: &Outcome) -> String {
             };
             rows.iter().map(row).collect::<Vec<_>>().join("; ")
         }
+        Outcome::PrefixLists(rows) => page(rows, |row| list_row(harness, row)),
+        Outcome::PortRangeLists(rows) => page(rows, |row| list_row(harness, row)),
+        Outcome::PrefixListAttributes(list) => entries(list),
+        Outcome::PortRangeListEntries(list) => entries(list),
+        Outcome::PrefixListAssociations(rows) => page(&rows.groups, |group| named(group)),
+        Outcome::PortRangeListAssociations(rows) => page(&rows.groups, |group| named(group)),
         Outcome::Bindings(bindings) => {
             let row = |b: &portcullis_core::records::Binding| {
                 format!("{} {}", named(&b.interface), b.device)
@@ -170,16 +181,37 @@ fn vswitch(harness: &Harness, row: &VSwitchRow) -> String {
     format!("{} {}{ipv6} free={free}{group}", name(harness, &vswitch.id), vswitch.cidr)
 }
 
+fn list_row<K: ListKind>(harness: &Harness, row: &ListRow<K>) -> String {
+    let list = &row.list;
+    format!(
+        "{} {} {:?} {}/{} in {}",
+        name(harness, &list.id),
+        list.name,
+        list.scope,
+        list.entries.len(),
+        list.max_entries,
+        row.association_count
+    )
+}
+
+fn entries<K: ListKind>(list: &List<K>) -> String {
+    let entry = |entry: &ListEntry<K::Value>| match &entry.description {
+        None => entry.value.to_string(),
+        Some(text) => format!("{} `{text}`", entry.value),
+    };
+    list.entries.iter().map(entry).collect::<Vec<_>>().join("; ")
+}
+
 fn rule(harness: &Harness, record: &RuleRecord) -> String {
     let rule = &record.rule;
     let ports = match &rule.ports {
         PortMatch::Ports(ports) => ports.to_string(),
-        PortMatch::List(list) => list.to_string(),
+        PortMatch::List(list) => name(harness, list),
     };
     let peer = match &rule.peer {
         Peer::Cidr(cidr) => cidr.to_string(),
         Peer::Group(group) => name(harness, group),
-        Peer::PrefixList(list) => list.to_string(),
+        Peer::PrefixList(list) => name(harness, list),
     };
     let local = rule.local.map_or(String::new(), |cidr| format!(" local={cidr}"));
     let source = match rule.source_ports {

@@ -71,6 +71,11 @@ impl InProcess {
         Ok(server)
     }
 
+    /// What it has come to.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
     fn make_accounts(&mut self) -> Result<(), String> {
         let bad = |error: &dyn std::fmt::Display| error.to_string();
         let command = Command::CreateRootAccount(CreateRootAccount {

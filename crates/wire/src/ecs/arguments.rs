@@ -4,6 +4,8 @@
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
+use portcullis_core::command::Edit;
+
 use super::action::{Action, Effect, Parameter};
 use super::parameters::Parameters;
 use super::refusal::{Refusal, code, shown};
@@ -83,6 +85,15 @@ impl<'a> Arguments<'a> {
     ) -> Result<Option<T>, Refusal> {
         let Some(text) = self.text(name) else { return Ok(None) };
         convert(text).map(Some).ok_or_else(|| self.refuse(name, text))
+    }
+
+    /// What becomes of a text that a Modify action may change: present and empty clears it.
+    pub fn edit<T: FromStr>(&self, name: &'static str) -> Result<Edit<T>, Refusal> {
+        Ok(match self.parse(name)? {
+            Some(text) => Edit::Set(text),
+            None if self.is_present(name) => Edit::Clear,
+            None => Edit::Keep,
+        })
     }
 
     /// `true` or `false`, in any case.

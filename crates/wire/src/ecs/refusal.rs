@@ -204,6 +204,12 @@ codes! {
     DEST_GROUP_OWNER 400 "InvalidParam.DestGroupOwner";
     SOURCE_GROUP_OWNER 400 "InvalidParam.SourceGroupOwner";
     PREFIX_LIST_NOT_FOUND 404 "InvalidPrefixListId.NotFound";
+    PREFIX_LIST_NAME 400 "InvalidParameter.PrefixListName";
+    ADDRESS_FAMILY 400 "InvalidParameter.AddressFamily";
+    ENTRY_CIDR 400 "InvalidParameter.CidrMalformed";
+    PORT_RANGE_LIST_NAME 400 "InvalidParameter.PortRangeListName";
+    PORT_RANGE_LIST_MAX_ENTRIES 400 "InvalidOperation.MaxEntriesCountExceed";
+    ENTRY_PORT_RANGE 400 "InvalidParameter.PortRange";
     PERMISSIONS 400 "InvalidParam.Permissions";
     RULE_ID 400 "InvalidParam.SecurityGroupRuleId";
     INTERFACE_NOT_FOUND 404 "InvalidEniId.NotFound";

@@ -91,6 +91,16 @@ impl Field for u16 {
     }
 }
 
+impl Field for () {
+    const NAME: &'static str = "nothing";
+
+    fn write(&self, _: &mut Vec<u8>) {}
+
+    fn read(_: &mut Reader<'_>) -> Result<Self, Problem> {
+        Ok(())
+    }
+}
+
 impl Field for bool {
     const NAME: &'static str = "switch";
 

@@ -8,6 +8,7 @@ use portcullis_core::ids::{
     AccessKeyId, AccountId, NetworkInterfaceId, SecurityGroupId, SecurityGroupRuleId, VSwitchId,
     VpcId,
 };
+use portcullis_core::list::{List, ListKind};
 use portcullis_core::records::{
     AccessKey, Account, Binding, GroupRecord, InterfaceRecord, KeySession, Record, RecordKey,
     RuleRecord, SecurityToken, TokenRecord, VSwitch, Vpc, VpcShare,
@@ -147,6 +148,43 @@ fn read_rule(
     })
 }
 
+fn write_list<K: ListKind>(record: &List<K>, out: &mut Vec<u8>)
+where
+    K::Scope: Field,
+    K::Value: Field,
+{
+    record.owner.write(out);
+    record.region.write(out);
+    record.name.write(out);
+    record.description.write(out);
+    record.scope.write(out);
+    record.max_entries.write(out);
+    record.entries.write(out);
+    record.resource_group.write(out);
+    record.tags.write(out);
+    record.created_ms.write(out);
+}
+
+fn read_list<K: ListKind>(id: K::Id, reader: &mut Reader<'_>) -> Result<List<K>, Problem>
+where
+    K::Scope: Field,
+    K::Value: Field,
+{
+    Ok(List {
+        id,
+        owner: Field::read(reader)?,
+        region: Field::read(reader)?,
+        name: Field::read(reader)?,
+        description: Field::read(reader)?,
+        scope: Field::read(reader)?,
+        max_entries: Field::read(reader)?,
+        entries: Field::read(reader)?,
+        resource_group: Field::read(reader)?,
+        tags: Field::read(reader)?,
+        created_ms: Field::read(reader)?,
+    })
+}
+
 fn write_token(record: &TokenRecord, out: &mut Vec<u8>) {
     record.digest.write(out);
     record.written.write(out);
@@ -183,6 +221,14 @@ impl Field for Written {
                 out.push(5);
                 account.write(out);
             }
+            Self::PrefixList { list } => {
+                out.push(6);
+                list.write(out);
+            }
+            Self::PortRangeList { list } => {
+                out.push(7);
+                list.write(out);
+            }
         }
     }
 
@@ -202,6 +248,8 @@ impl Field for Written {
                 Self::NetworkInterface(Box::new(read_interface(id, reader)?))
             }
             5 => Self::Account { account: Field::read(reader)? },
+            6 => Self::PrefixList { list: Field::read(reader)? },
+            7 => Self::PortRangeList { list: Field::read(reader)? },
             _ => return Err(Problem::BadValue(Self::NAME)),
         })
     }
@@ -219,6 +267,8 @@ pub(super) fn write(record: &Record, sealing: Sealing<'_>, out: &mut Vec<u8>) {
         Record::Interface(record) => write_interface(record, out),
         Record::Binding(record) => write_binding(record, out),
         Record::Token(record) => write_token(record, out),
+        Record::PrefixList(record) => write_list(record, out),
+        Record::PortRangeList(record) => write_list(record, out),
         Record::VpcShare(record) => record.created_ms.write(out),
     }
 }
@@ -241,6 +291,8 @@ pub(super) fn read(
         RecordKey::Rule(group, id) => Record::Rule(Arc::new(read_rule(group, id, reader)?)),
         RecordKey::Interface(id) => Record::Interface(Box::new(read_interface(id, reader)?)),
         RecordKey::Binding(id) => Record::Binding(read_binding(id, reader)?),
+        RecordKey::PrefixList(id) => Record::PrefixList(read_list(id, reader)?),
+        RecordKey::PortRangeList(id) => Record::PortRangeList(read_list(id, reader)?),
         RecordKey::Token(account, token) => Record::Token(TokenRecord {
             account,
             token,

@@ -39,6 +39,8 @@ mod kind {
     pub(super) const INTERFACE: u8 = 7;
     pub(super) const BINDING: u8 = 8;
     pub(super) const TOKEN: u8 = 9;
+    pub(super) const PREFIX_LIST: u8 = 10;
+    pub(super) const PORT_RANGE_LIST: u8 = 11;
     pub(super) const VPC_SHARE: u8 = 32;
 }
 
@@ -127,6 +129,8 @@ pub fn encode_key(key: &RecordKey) -> Vec<u8> {
         }
         RecordKey::Interface(id) => text(kind::INTERFACE, id.as_str()),
         RecordKey::Binding(id) => text(kind::BINDING, id.as_str()),
+        RecordKey::PrefixList(id) => text(kind::PREFIX_LIST, id.as_str()),
+        RecordKey::PortRangeList(id) => text(kind::PORT_RANGE_LIST, id.as_str()),
         RecordKey::Token(account, token) => {
             let mut bytes = vec![kind::TOKEN];
             bytes.extend_from_slice(&account.0.to_be_bytes());
@@ -206,6 +210,8 @@ pub fn decode_key(key: &[u8]) -> Result<RecordKey, RecordError> {
             }
             kind::INTERFACE => id(rest).map(RecordKey::Interface),
             kind::BINDING => id(rest).map(RecordKey::Binding),
+            kind::PREFIX_LIST => id(rest).map(RecordKey::PrefixList),
+            kind::PORT_RANGE_LIST => id(rest).map(RecordKey::PortRangeList),
             kind::TOKEN => account(rest)
                 .and_then(|(account, token)| Some(RecordKey::Token(account, id(token)?))),
             kind::VPC_SHARE => account(rest)

@@ -7,12 +7,13 @@ use portcullis_core::ids::{
     ResourceGroupId, RouteTableId, RouterId, SecurityGroupId, SecurityGroupRuleId, VSwitchId,
     VpcId, ZoneId,
 };
-use portcullis_core::net::{Cidr, Mac, Ports, Prefix, Protocol};
+use portcullis_core::list::ListEntry;
+use portcullis_core::net::{Cidr, Family, Mac, Ports, Prefix, Protocol};
 use portcullis_core::records::{AccessKeySecret, ConnectionTracking, NicType, PeerOwner};
 use portcullis_core::rule::{Direction, Peer, Policy, PortMatch, Priority};
 use portcullis_core::text::{
-    AccountName, ClientToken, Description, DeviceName, Label, Name, NetworkDescription,
-    RuleDescription, Tag, TagKey, TagValue, Tags,
+    AccountName, ClientToken, Description, DeviceName, EntryDescription, Label, ListName, Name,
+    NetworkDescription, RuleDescription, Tag, TagKey, TagValue, Tags,
 };
 use portcullis_core::world::{GroupType, InnerAccess};
 
@@ -39,8 +40,8 @@ macro_rules! texts {
 texts! {
     AccessKeyId NetworkInterfaceId PortRangeListId PrefixListId RegionId ResourceGroupId
     RouteTableId RouterId SecurityGroupId SecurityGroupRuleId VSwitchId VpcId ZoneId
-    AccountName ClientToken Description DeviceName Label Name NetworkDescription RuleDescription
-    TagKey TagValue
+    AccountName ClientToken Description DeviceName EntryDescription Label ListName Name
+    NetworkDescription RuleDescription TagKey TagValue
 }
 
 /// One byte each; the numbers are for ever.
@@ -67,6 +68,7 @@ choices! {
     GroupType { GroupType::Basic = 0, GroupType::Enterprise = 1 }
     InnerAccess { InnerAccess::Accept = 0, InnerAccess::Drop = 1 }
     NicType { NicType::Internet = 0, NicType::Intranet = 1 }
+    Family { Family::V4 = 0, Family::V6 = 1 }
     Direction { Direction::Egress = 0, Direction::Ingress = 1 }
     Policy { Policy::Drop = 0, Policy::Accept = 1 }
 }
@@ -300,6 +302,19 @@ impl Field for ConnectionTracking {
         let (established, closed) = (u16::read(reader)?, u16::read(reader)?);
         let udp = u16::read(reader)?;
         Self::new(established, closed, udp).ok_or(Problem::BadValue(Self::NAME))
+    }
+}
+
+impl<V: Field> Field for ListEntry<V> {
+    const NAME: &'static str = V::NAME;
+
+    fn write(&self, out: &mut Vec<u8>) {
+        self.value.write(out);
+        self.description.write(out);
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Problem> {
+        Ok(Self { value: Field::read(reader)?, description: Field::read(reader)? })
     }
 }
 

@@ -3,7 +3,8 @@ use std::sync::Arc;
 
 use portcullis_core::command::Written;
 use portcullis_core::ids::AccountId;
-use portcullis_core::net::{Cidr, Mac, Ports, Protocol};
+use portcullis_core::list::{List, ListEntry, ListKind};
+use portcullis_core::net::{Cidr, Family, Mac, Ports, Protocol};
 use portcullis_core::records::{
     AccessKey, AccessKeySecret, Account, Binding, Change, ConnectionTracking, GroupRecord,
     InterfaceRecord, KeySession, NicType, PeerOwner, Record, RecordKey, RuleRecord, SecurityToken,
@@ -229,6 +230,34 @@ fn interface() -> impl Strategy<Value = InterfaceRecord> {
     })
 }
 
+fn list<K: ListKind>(
+    scope: impl Strategy<Value = K::Scope>,
+    value: impl Strategy<Value = K::Value>,
+) -> impl Strategy<Value = List<K>>
+where
+    <K::Id as std::str::FromStr>::Err: std::fmt::Debug,
+{
+    let entry = (value, option::of(text("[a-z]{2,32}")));
+    let entry = entry.prop_map(|(value, description)| ListEntry { value, description });
+    let names = (id(), any::<u64>(), id(), text("[a-z]{2,128}"), option::of(id()));
+    let rest = (option::of(text("[a-z]{2,256}")), any::<u16>(), tags(), any::<u64>());
+    (names, scope, collection::vec(entry, 0..5), rest).prop_map(|(names, scope, entries, rest)| {
+        List {
+            id: names.0,
+            owner: AccountId(names.1),
+            region: names.2,
+            name: names.3,
+            description: rest.0,
+            scope,
+            max_entries: rest.1,
+            entries,
+            resource_group: names.4,
+            tags: rest.2,
+            created_ms: rest.3,
+        }
+    })
+}
+
 fn token() -> impl Strategy<Value = Record> {
     let written = prop_oneof![
         Just(Written::Done),
@@ -244,6 +273,8 @@ fn token() -> impl Strategy<Value = Record> {
         id().prop_map(|group| Written::SecurityGroup { group }),
         interface().prop_map(|interface| Written::NetworkInterface(Box::new(interface))),
         any::<u64>().prop_map(|account| Written::Account { account: AccountId(account) }),
+        id().prop_map(|list| Written::PrefixList { list }),
+        id().prop_map(|list| Written::PortRangeList { list }),
     ];
     (any::<u64>(), text("[ -~]{1,64}"), any::<[u8; 32]>(), written, any::<u64>()).prop_map(
         |(account, token, digest, written, expires_ms)| {
@@ -289,7 +320,14 @@ fn record() -> impl Strategy<Value = Record> {
         },
     );
     let interface = interface().prop_map(Box::new).prop_map(Record::Interface);
-    prop_oneof![account, key, vpc(), vswitch(), group(), rule(), interface, binding, token(), share]
+    let families = sample::select(vec![Family::V4, Family::V6]);
+    let prefix_list = list(families, cidr().prop_map(|cidr| cidr.prefix()));
+    let lists = prop_oneof![
+        prefix_list.prop_map(Record::PrefixList),
+        list(Just(()), ports()).prop_map(Record::PortRangeList),
+    ];
+    let bound = prop_oneof![interface, binding, token()];
+    prop_oneof![account, key, vpc(), vswitch(), group(), rule(), bound, lists, share]
 }
 
 proptest! {

@@ -14,7 +14,7 @@ use portcullis_core::world::{GroupType, InnerAccess};
 
 use super::shared::{
     self, ANY_TEXT, NEXT_TOKEN, PAGES, REGION, RESOURCE_GROUP_ID, SECURITY_GROUP_ID, TAGS, boolean,
-    ignored, max_results, text, unsupported,
+    ignored, max_results, one_of, text, unsupported,
 };
 use super::{Action, Kind, Parameter, Product};
 use crate::ecs::arguments::Arguments;
@@ -129,10 +129,6 @@ pub(super) const ACTIONS: &[Action] = &[
 
 fn group_type(text: &str) -> Option<GroupType> {
     one_of(text, &[("normal", GroupType::Basic), ("enterprise", GroupType::Enterprise)])
-}
-
-fn one_of<T: Copy>(text: &str, names: &[(&str, T)]) -> Option<T> {
-    names.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, value)| *value)
 }
 
 fn create(arguments: &Arguments<'_>) -> Result<Command, Refusal> {

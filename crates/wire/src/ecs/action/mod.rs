@@ -12,6 +12,7 @@ use super::refusal::{Code, Refusal, code, shown};
 mod absent;
 mod groups;
 mod interfaces;
+mod lists;
 mod networks;
 mod rules;
 mod services;
@@ -229,6 +230,7 @@ pub const SUBJECTS: &[Subject] = &[
     Subject { name: "networks", title: "VPCs, vSwitches, routes", actions: networks::ACTIONS },
     Subject { name: "groups", title: "Security groups", actions: groups::ACTIONS },
     Subject { name: "rules", title: "Rules", actions: rules::ACTIONS },
+    Subject { name: "lists", title: "Prefix lists and port range lists", actions: lists::ACTIONS },
     Subject { name: "interfaces", title: "Network interfaces", actions: interfaces::ACTIONS },
     Subject { name: "tags", title: "Tags and resource groups", actions: tags::ACTIONS },
     Subject { name: "services", title: "Regions, zones, endpoints", actions: services::ACTIONS },

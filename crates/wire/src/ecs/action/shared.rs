@@ -153,6 +153,11 @@ pub(super) const fn max_results(limits: &'static str, doc: &'static str) -> Para
     integer("MaxResults", limits, doc)
 }
 
+/// The value of one of these names, in any case.
+pub(super) fn one_of<T: Copy>(text: &str, names: &[(&str, T)]) -> Option<T> {
+    names.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, value)| *value)
+}
+
 /// The tags of a new thing.
 pub(super) fn tags(arguments: &Arguments<'_>) -> Result<Tags, Refusal> {
     let mut tags = Vec::new();

@@ -51,6 +51,18 @@ fn every_action_of_the_contract_is_there() {
         "ModifyNetworkInterfaceAttribute",
         "DeleteNetworkInterface",
         "DescribeRegions",
+        "CreatePrefixList",
+        "ModifyPrefixList",
+        "DeletePrefixList",
+        "CreatePortRangeList",
+        "ModifyPortRangeList",
+        "DeletePortRangeList",
+        "DescribePrefixLists",
+        "DescribePrefixListAttributes",
+        "DescribePrefixListAssociations",
+        "DescribePortRangeLists",
+        "DescribePortRangeListEntries",
+        "DescribePortRangeListAssociations",
     ] {
         assert!(all().any(|action| action.name == name), "{name}");
     }

@@ -6,7 +6,7 @@ use portcullis_core::command::{Absent, Outcome, Page, Paging, Written};
 use portcullis_core::ids::RegionId;
 use portcullis_core::text::Tags;
 
-use super::answer::Fields;
+use super::answer::{Answer, Fields};
 use super::decode::Decoded;
 use super::render::Presentation;
 use super::time;
@@ -14,6 +14,7 @@ use super::time;
 mod account;
 mod group;
 mod interface;
+mod list;
 mod network;
 mod rule;
 mod service;
@@ -82,6 +83,14 @@ pub(super) fn fields(
             fields.list("AccessKeys", "AccessKey", rows.iter().map(account::access_key))
         }
         Outcome::OwnedVpcs(rows) => fields.list("Vpcs", "Vpc", rows.iter().map(account::owned_vpc)),
+        Outcome::PrefixLists(rows) => list::prefix_lists(fields, rows),
+        Outcome::PrefixListAttributes(own) => list::prefix_list_attributes(fields, own),
+        Outcome::PrefixListAssociations(rows) => list::prefix_list_associations(fields, rows),
+        Outcome::PortRangeLists(rows) => list::port_range_lists(fields, rows),
+        Outcome::PortRangeListEntries(own) => list::port_range_list_entries(fields, own),
+        Outcome::PortRangeListAssociations(rows) => {
+            list::port_range_list_associations(fields, rows)
+        }
         Outcome::Bindings(bindings) => {
             fields.list("Bindings", "Binding", bindings.iter().map(interface::binding))
         }
@@ -114,6 +123,8 @@ fn written(fields: Fields, written: &Written) -> Fields {
             .text_or_empty("ResourceGroupId", resource_group.as_ref()),
         Written::VSwitch { vswitch } => fields.text("VSwitchId", vswitch),
         Written::SecurityGroup { group } => fields.text("SecurityGroupId", group),
+        Written::PrefixList { list } => fields.text("PrefixListId", list),
+        Written::PortRangeList { list } => fields.text("PortRangeListId", list),
         Written::NetworkInterface(record) => {
             interface::interface_fields(fields, record).text("Status", "Available")
         }
@@ -121,10 +132,13 @@ fn written(fields: Fields, written: &Written) -> Fields {
     }
 }
 
-/// Tags of groups and interfaces.
+/// Tags of groups, interfaces and lists.
 fn ecs_tags(fields: Fields, tags: &Tags) -> Fields {
-    let tags = tags.iter().map(|tag| {
+    fields.list("Tags", "Tag", self::tags(tags))
+}
+
+fn tags(tags: &Tags) -> impl Iterator<Item = Answer> + '_ {
+    tags.iter().map(|tag| {
         Fields::new().text("TagKey", tag.key.as_str()).text("TagValue", tag.value.as_str()).into()
-    });
-    fields.list("Tags", "Tag", tags)
+    })
 }

@@ -16,6 +16,7 @@ struct Side {
     group_name: String,
     owner: String,
     prefix_list: String,
+    prefix_list_name: String,
 }
 
 impl Side {
@@ -36,7 +37,11 @@ impl Side {
                     row.peer_group_name.as_ref().map(ToString::to_string).unwrap_or_default();
                 side.owner = owner(&row.record);
             }
-            Peer::PrefixList(list) => side.prefix_list = list.to_string(),
+            Peer::PrefixList(list) => {
+                side.prefix_list = list.to_string();
+                side.prefix_list_name =
+                    row.prefix_list_name.as_ref().map(ToString::to_string).unwrap_or_default();
+            }
         }
         side
     }
@@ -77,7 +82,7 @@ pub(super) fn rule(row: &RuleRow) -> Answer {
         .text("IpProtocol", rule.protocol)
         .text("PortRange", ports)
         .text("PortRangeListId", port_list)
-        .text("PortRangeListName", "")
+        .text_or_empty("PortRangeListName", row.port_range_list_name.as_ref())
         .text("SourcePortRange", source_ports)
         .text("Policy", rule.policy.name())
         .text("Priority", rule.priority)
@@ -88,14 +93,14 @@ pub(super) fn rule(row: &RuleRow) -> Answer {
         .text("SourceGroupName", source.group_name)
         .text("SourceGroupOwnerAccount", source.owner)
         .text("SourcePrefixListId", source.prefix_list)
-        .text("SourcePrefixListName", "")
+        .text("SourcePrefixListName", source.prefix_list_name)
         .text("DestCidrIp", dest.cidr)
         .text("Ipv6DestCidrIp", dest.ipv6_cidr)
         .text("DestGroupId", dest.group)
         .text("DestGroupName", dest.group_name)
         .text("DestGroupOwnerAccount", dest.owner)
         .text("DestPrefixListId", dest.prefix_list)
-        .text("DestPrefixListName", "")
+        .text("DestPrefixListName", dest.prefix_list_name)
         .text_or_empty("Description", record.description.as_ref())
         .text("CreateTime", time::format(record.created_ms))
         .into()
