@@ -7,7 +7,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -114,6 +114,18 @@ pub(crate) struct Configuration {
     pub(crate) switches: Switches,
     /// What to tie at the start.
     pub(crate) binds: Vec<Bind>,
+}
+
+impl Configuration {
+    /// Where a client of this host finds the server.
+    pub(crate) fn reachable(&self) -> SocketAddr {
+        let loopback = match self.listen.ip() {
+            IpAddr::V4(own) if own.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(own) if own.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            own => own,
+        };
+        SocketAddr::new(loopback, self.listen.port())
+    }
 }
 
 /// What is wrong with the configuration, and where.
@@ -504,7 +516,8 @@ mod tests {
 
     #[test]
     fn a_higher_layer_wins_value_by_value() {
-        let file = "listen = '0.0.0.0:1'\ndata = '/f'\nkey-file = '/f.key'\nregion = ['r-f']\nno-agent = true\n\
+        let file = "listen = '0.0.0.0:1'\ndata = '/f'\nkey-file = '/f.key'\n\
+                    region = ['r-f']\nno-agent = true\n\
                     instance = 'f'\npick-up-seconds = 1\n\
                     keep-established = true\nany-link-local = true\n\
                     dhcp-server = ['10.0.0.1']\n\

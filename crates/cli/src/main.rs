@@ -1,6 +1,7 @@
 //! The one binary: its subcommands and their exit status.
 //!
 //! Each subcommand is a file of [`commands`]; what it decides, it asks the other crates.
+mod client;
 mod commands;
 mod configuration;
 mod enforcement;
@@ -36,6 +37,7 @@ enum Command {
     Account(commands::account::Arguments),
     Key(commands::key::Arguments),
     Vpc(commands::vpc::Arguments),
+    Api(commands::api::Arguments),
     Sign(commands::sign::Arguments),
     Detach(commands::detach::Arguments),
     Evaluate(commands::evaluate::Arguments),
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Command::Account(arguments) => commands::account::run(arguments),
         Command::Key(arguments) => commands::key::run(arguments),
         Command::Vpc(arguments) => commands::vpc::run(arguments),
+        Command::Api(arguments) => commands::api::run(&arguments),
         Command::Sign(arguments) => commands::sign::run(&arguments),
         Command::Detach(arguments) => commands::detach::run(&arguments),
         Command::Evaluate(arguments) => commands::evaluate::run(&arguments),

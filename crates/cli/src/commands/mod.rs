@@ -1,6 +1,7 @@
 //! The subcommands, one file each: an `Arguments` and a `run` that takes it.
 
 pub(crate) mod account;
+pub(crate) mod api;
 pub(crate) mod bind;
 pub(crate) mod bindings;
 pub(crate) mod detach;

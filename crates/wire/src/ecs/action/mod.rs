@@ -212,6 +212,11 @@ impl Action {
     pub fn parameter(&self, name: &str) -> Option<&'static Parameter> {
         self.parameters().find(|parameter| parameter.name == name)
     }
+
+    /// Whether a name in a call is one of its parameters, or lies below one.
+    pub fn knows(&self, name: &str) -> bool {
+        self.parameters().any(|parameter| parameter.covers(name))
+    }
 }
 
 /// Actions on one kind of thing.
