@@ -19,7 +19,7 @@ use std::path::Path;
 const COMMON: [&str; 5] = ["RegionId", "ClientToken", "DryRun", "WaitUntilEnforced", "WaitTimeout"];
 
 /// Subjects whose tables are not complete yet.
-const PENDING: &[&str] = &["interfaces", "instances", "lists"];
+const PENDING: &[&str] = &["interfaces", "instances"];
 
 fn subjects() -> impl Iterator<Item = &'static Subject> {
     SUBJECTS.iter().filter(|subject| !PENDING.contains(&subject.name))

@@ -8,7 +8,10 @@ use core::fmt;
 use core::str::FromStr;
 
 use crate::command::Paging;
-use crate::ids::{NetworkInterfaceId, ResourceGroupId, SecurityGroupId, VSwitchId, VpcId};
+use crate::ids::{
+    NetworkInterfaceId, PortRangeListId, PrefixListId, ResourceGroupId, SecurityGroupId, VSwitchId,
+    VpcId,
+};
 use crate::text::{Tag, TagKey, Tags};
 
 /// Declares the kinds of things that have tags, each with the type of its id.
@@ -27,6 +30,9 @@ macro_rules! kinds {
         }
 
         impl ResourceKind {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$kind),*];
+
             /// The thing of this kind with this id, if the text is one.
             pub fn resource(self, id: &str) -> Option<Resource> {
                 match self {
@@ -58,6 +64,10 @@ kinds! {
     SecurityGroup(SecurityGroupId);
     /// A network interface.
     NetworkInterface(NetworkInterfaceId);
+    /// A prefix list.
+    PrefixList(PrefixListId);
+    /// A port range list.
+    PortRangeList(PortRangeListId);
     /// A VPC.
     Vpc(VpcId);
     /// A vSwitch.

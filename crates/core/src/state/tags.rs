@@ -12,7 +12,10 @@ use crate::command::{
 use crate::error::ApiError;
 use crate::ids::{AccountId, RegionId, ResourceGroupId};
 use crate::limits::TAGS_PER_RESOURCE_MAX;
-use crate::records::{Change, GroupRecord, InterfaceRecord, Record, VSwitch, Vpc};
+use crate::records::{
+    Change, GroupRecord, InterfaceRecord, PortRangeListRecord, PrefixListRecord, Record, VSwitch,
+    Vpc,
+};
 use crate::state::account::sees;
 use crate::state::describe::{in_sight, part};
 use crate::state::{Decision, State};
@@ -82,6 +85,8 @@ impl State {
         match resource {
             Resource::SecurityGroup(id) => labelled!(self.groups.get(id).map(|own| &own.record)),
             Resource::NetworkInterface(id) => labelled!(self.interfaces.get(id)),
+            Resource::PrefixList(id) => labelled!(self.prefix_lists.get(id)),
+            Resource::PortRangeList(id) => labelled!(self.port_range_lists.get(id)),
             Resource::Vpc(id) => labelled!(self.vpcs.get(id)),
             Resource::VSwitch(id) => {
                 let vswitch = self.vswitches.get(id)?;
@@ -112,6 +117,14 @@ impl State {
                 let record = InterfaceRecord { tags, resource_group, ..record };
                 Some(Record::Interface(Box::new(record)))
             }
+            Resource::PrefixList(id) => {
+                let record = self.prefix_lists.get(id)?.clone();
+                Some(Record::PrefixList(PrefixListRecord { tags, resource_group, ..record }))
+            }
+            Resource::PortRangeList(id) => {
+                let record = self.port_range_lists.get(id)?.clone();
+                Some(Record::PortRangeList(PortRangeListRecord { tags, resource_group, ..record }))
+            }
             Resource::Vpc(id) => {
                 let record = self.vpcs.get(id)?.clone();
                 Some(Record::Vpc(Vpc { tags, resource_group, ..record }))
@@ -139,6 +152,12 @@ impl State {
             }
             ResourceKind::NetworkInterface => {
                 all(in_sight(&index.interfaces, context), Resource::NetworkInterface)
+            }
+            ResourceKind::PrefixList => {
+                all(in_sight(&index.prefix_lists, context), Resource::PrefixList)
+            }
+            ResourceKind::PortRangeList => {
+                all(in_sight(&index.port_range_lists, context), Resource::PortRangeList)
             }
             ResourceKind::Vpc => all(in_sight(&index.vpcs, context), Resource::Vpc),
             ResourceKind::VSwitch => all(in_sight(&index.vswitches, context), Resource::VSwitch),

@@ -298,6 +298,8 @@ fn kind_of(id: &str) -> ResourceKind {
     match id.split('-').next() {
         Some("sg") => ResourceKind::SecurityGroup,
         Some("eni") => ResourceKind::NetworkInterface,
+        Some("pl") => ResourceKind::PrefixList,
+        Some("prl") => ResourceKind::PortRangeList,
         Some("vpc") => ResourceKind::Vpc,
         Some("vsw") => ResourceKind::VSwitch,
         _ => panic!("no kind of `{id}`"),

@@ -30,6 +30,27 @@ fn every_kind_has_tags_and_loses_them() {
 }
 
 #[test]
+fn lists_have_tags_too() {
+    check(
+        "
+        pl p family=4 name=office entries=10.0.0.0/8
+        prl q name=ports entries=80/80
+        tag of=p,q tags=team:gate => ok +2
+        tags kind=pl => 1 [p team:gate]
+        tags kind=prl tags=team => 1 [q team:gate]
+        pls tags=team:gate => 1 [p office V4 1/10 in 0]
+        regroup p rg-2
+        regroup q rg-2
+        pls resource-group=rg-2 => 1 [p office V4 1/10 in 0]
+        pl-entries p => 10.0.0.0/8
+        untag of=p,q keys=team => ok +2
+        tags kind=pl => 0 []
+        tag of=p tags=a:b as=other => 404 InvalidResourceId.NotFound ResourceId
+        ",
+    );
+}
+
+#[test]
 fn all_are_tagged_or_none() {
     check(
         "

@@ -22,8 +22,12 @@ use crate::ecs::refusal::{Code, Refusal, code};
 /// How the kinds of a product are called in `ResourceType`.
 type Kinds = [(&'static str, ResourceKind)];
 
-const ECS_KINDS: &Kinds =
-    &[("securitygroup", ResourceKind::SecurityGroup), ("eni", ResourceKind::NetworkInterface)];
+const ECS_KINDS: &Kinds = &[
+    ("securitygroup", ResourceKind::SecurityGroup),
+    ("eni", ResourceKind::NetworkInterface),
+    ("prefixlist", ResourceKind::PrefixList),
+    ("portrangelist", ResourceKind::PortRangeList),
+];
 const VPC_KINDS: &Kinds = &[("VPC", ResourceKind::Vpc), ("VSWITCH", ResourceKind::VSwitch)];
 /// What MoveResourceGroup moves; a vSwitch is where its VPC is.
 const MOVED_KINDS: &Kinds = &[("VPC", ResourceKind::Vpc)];
@@ -42,7 +46,7 @@ const fn resource_type(limits: &'static str) -> Parameter {
         .required_else(code::MISSING_RESOURCE_TYPE)
 }
 
-const ECS_TYPE: Parameter = resource_type("securitygroup or eni");
+const ECS_TYPE: Parameter = resource_type("securitygroup, eni, prefixlist or portrangelist");
 const VPC_TYPE: Parameter = resource_type("VPC or VSWITCH");
 const MOVED_TYPE: Parameter = resource_type("VPC");
 
@@ -313,4 +317,24 @@ fn move_to(
     let resource = kind.resource(&id).ok_or_else(|| arguments.refuse("ResourceId", &id))?;
     let resource_group = arguments.required(resource_group)?;
     Ok(Command::MoveResourceGroup(MoveResourceGroup { resource, resource_group }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_a_name_and_every_name_is_told() {
+        for kind in ResourceKind::ALL {
+            assert!(!kind_name(*kind).is_empty(), "{kind:?}");
+        }
+        for (kinds, row) in
+            [(ECS_KINDS, ECS_TYPE), (VPC_KINDS, VPC_TYPE), (MOVED_KINDS, MOVED_TYPE)]
+        {
+            for (name, kind) in kinds {
+                assert!(row.limits.contains(name), "{kind:?}");
+                assert_eq!(kind_name(*kind), *name);
+            }
+        }
+    }
 }
