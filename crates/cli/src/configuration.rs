@@ -4,6 +4,8 @@
 //! Everything is parsed here, once, into types that cannot be wrong, and every error names its
 //! layer and its place. What the values are for is not known here.
 
+mod allowance;
+
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
@@ -14,9 +16,13 @@ use std::str::FromStr;
 use portcullis_agent::pinned::{INSTANCE_DEFAULT, Switches};
 use portcullis_agent::run::PICK_UP_S_DEFAULT;
 use portcullis_core::ids::{NetworkInterfaceId, RegionId};
+use portcullis_core::settings::Quotas;
 use portcullis_core::text::DeviceName;
+use portcullis_server::throttle::ThrottleRule;
 use serde::Deserialize;
 use toml::Spanned;
+
+use allowance::{QuotaKeys, ThrottleKeys};
 
 /// Where the API is served unless told otherwise: reachable from this machine only.
 const LISTEN_DEFAULT: &str = "127.0.0.1:8080";
@@ -106,6 +112,10 @@ pub(crate) struct Configuration {
     pub(crate) tls: Option<TlsFiles>,
     /// The regions to answer for; at least one, none twice.
     pub(crate) regions: Vec<RegionId>,
+    /// How much accounts may have.
+    pub(crate) quotas: Quotas,
+    /// How often they may call.
+    pub(crate) throttle: Vec<ThrottleRule>,
     /// Whether to serve the API alone.
     pub(crate) no_agent: bool,
     /// The name under which the agent pins its programs and maps.
@@ -167,6 +177,10 @@ struct FileKeys {
     any_link_local: Option<bool>,
     #[serde(default)]
     dhcp_server: Vec<Spanned<String>>,
+    #[serde(default)]
+    quotas: QuotaKeys,
+    #[serde(default)]
+    throttle: Vec<ThrottleKeys>,
     #[serde(default)]
     bind: Vec<BindKeys>,
 }
@@ -254,6 +268,8 @@ impl Configuration {
             tls: tls(flags, environment, &file)?,
             regions: regions(flags, variable("PORTCULLIS_REGION")?, &file)?,
             no_agent: switch(flags.no_agent, variable("PORTCULLIS_NO_AGENT")?, file.keys.no_agent)?,
+            quotas: allowance::quotas(&file)?,
+            throttle: allowance::throttle(&file)?,
             binds: binds(&file)?,
         })
     }
@@ -476,6 +492,8 @@ fn read_text(path: &Path) -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use portcullis_core::settings::Quota;
+
     use super::*;
 
     /// The configuration of a file, variables and flags, or the error's text.
@@ -504,6 +522,8 @@ mod tests {
             key_file: None,
             tls: None,
             regions: ids(&["cn-hangzhou", "cn-qingdao-env17-d01"]),
+            quotas: Quotas::default(),
+            throttle: vec![],
             no_agent: false,
             instance: "host".into(),
             switches: Switches::default(),
@@ -604,6 +624,41 @@ mod tests {
     }
 
     #[test]
+    fn quotas_and_rates_come_from_the_file() {
+        let file = "[quotas]\nrules-per-group = 200\nvpcs-per-region = 3\n\
+                    [[throttle]]\ncalls-per-minute = 600\nburst = 20\n\
+                    [[throttle]]\naccount = 'web'\naction = 'CreateVpc'\n\
+                    calls-per-minute = 6\nburst = 2\n";
+        let configuration = read(file, &[], Flags::default()).unwrap();
+        let expected = Quotas { rules_per_group: 200, vpcs_per_region: 3, ..Quotas::default() };
+        assert_eq!(configuration.quotas, expected);
+        let rule = |account: Option<&str>, action: Option<&str>, calls, burst| ThrottleRule {
+            account: account.map(str::to_owned),
+            action: action.map(str::to_owned),
+            rate: portcullis_server::throttle::Rate::new(calls, burst).unwrap(),
+        };
+        let rules = [rule(None, None, 600, 20), rule(Some("web"), Some("CreateVpc"), 6, 2)];
+        assert_eq!(configuration.throttle, rules);
+        let more = "[[throttle]]\ncalls-per-minute = 6\nburst = 2\n".repeat(1001);
+        let error = read(&more, &[], Flags::default()).unwrap_err();
+        assert!(error.contains("more than 1000 rules"), "{error}");
+    }
+
+    #[test]
+    fn the_guide_lists_every_quota() {
+        let guide = include_str!("../../../docs/guide/configuration.md");
+        for quota in Quotas::ALL {
+            let Quota { name, default, least, most, about } = quota;
+            let row = format!(
+                "| `{}` | {} | {default} | {least} to {most} |",
+                name.replace('_', "-"),
+                about.trim().trim_end_matches('.')
+            );
+            assert!(guide.contains(&row), "docs/guide/configuration.md lacks\n{row}");
+        }
+    }
+
+    #[test]
     fn an_error_names_its_place() {
         for (file, expected) in [
             ("listen = 'x'", "/p.toml:1:10: `x`: invalid socket address syntax"),
@@ -615,6 +670,21 @@ mod tests {
             ("region = ['a b']", "/p.toml:1:11: `a b`: `a b` is not a RegionId"),
             ("[[bind]]\ninterface = 'eni-1'", "/p.toml:1:1: missing field `device`"),
             ("[[bind]]\ninterface = 'é ö'\ndevice = 'd'", "/p.toml:2:13: `é ö`: "),
+            ("[quotas]\nrules = 1", "/p.toml:2:1: quota `rules`: there is no such quota"),
+            (
+                "[quotas]\ngroups-per-interface = 17",
+                "/p.toml:2:24: quota `groups-per-interface`: it is from 1 to 16, 10 by default",
+            ),
+            ("[quotas]\nvpcs-per-region = -1", "/p.toml:2:19: invalid value"),
+            (
+                "[[throttle]]\naction = 'Sing'\ncalls-per-minute = 1\nburst = 1",
+                "/p.toml:2:10: there is no action `Sing`",
+            ),
+            (
+                "[[throttle]]\ncalls-per-minute = 0\nburst = 1",
+                "/p.toml:2:20: calls-per-minute is from 1 to 6000000, burst from 1 to 1000000",
+            ),
+            ("[[throttle]]\ncalls-per-minute = 1", "/p.toml:1:1: missing field `burst`"),
             (
                 "[[bind]]\ninterface = 'e'\ndevice = 'd'\n[[bind]]\ninterface = 'e'\ndevice = 'f'",
                 "/p.toml:5:13: interface `e` is tied twice",

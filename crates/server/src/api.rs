@@ -26,6 +26,7 @@ use crate::listen::Service;
 use crate::nonces::{Nonce, Nonces, Replay};
 use crate::published::Published;
 use crate::refusal;
+use crate::throttle::{Caller, Throttle};
 use crate::writer::{Write, WriteQueue};
 
 /// All that an answer may need.
@@ -34,6 +35,7 @@ pub(crate) struct Api {
     pub(crate) queue: WriteQueue,
     pub(crate) host: Arc<Host>,
     pub(crate) nonces: Mutex<Nonces>,
+    pub(crate) throttle: Mutex<Throttle>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,
@@ -75,6 +77,7 @@ impl Api {
         render::check_format(call)?;
         let (caller, nonce) = self.authenticate(call)?;
         let action = action::dispatch(call)?;
+        self.throttle(caller, action.name)?;
         let decoded = decode(action, call)?;
         let (outcome, receipt) = match decoded.command.is_write() {
             true => self.write(caller, nonce, &decoded).await?,
@@ -89,6 +92,26 @@ impl Api {
         let evidence = signature::verify(call, now_ms, |id| self.signing_key(id))?;
         let nonce = self.admit(&evidence, now_ms)?;
         Ok((evidence.account(), nonce))
+    }
+
+    /// Refuses what its account may not call so often.
+    fn throttle(&self, account: AccountId, action: &'static str) -> Result<(), Refusal> {
+        // Nothing in there panics half-way; a poisoned lock guards whole buckets.
+        let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
+        if throttle.is_off() {
+            return Ok(());
+        }
+        let name = self
+            .published
+            .read(|state, _| state.account(account).map(|account| account.name.clone()));
+        let account_name = name.as_ref().map(|name| name.as_str()).unwrap_or_default();
+        let caller = Caller { account, account_name, action };
+        throttle.admit(&caller, self.clock.now_ms()).map_err(|retry_after_ms| {
+            code::THROTTLING_USER
+                .refuse("Request was denied due to user flow control.")
+                .with_help(format!("Try again after {retry_after_ms} milliseconds."))
+                .after(retry_after_ms)
+        })
     }
 
     fn signing_key(&self, id: &str) -> Option<SigningKey> {

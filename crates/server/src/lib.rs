@@ -19,5 +19,6 @@ mod refusal;
 pub mod server;
 pub mod source;
 mod stall;
+pub mod throttle;
 pub mod tls;
 mod writer;

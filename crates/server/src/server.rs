@@ -32,6 +32,7 @@ use crate::listen;
 use crate::nonces::{Nonce, Nonces};
 use crate::published::Published;
 use crate::source::{self, LoadError, Opened, Source};
+use crate::throttle::{BUCKETS_MAX, Throttle, ThrottleRule};
 use crate::tls::Certificate;
 use crate::writer::{WriteQueue, Writer};
 
@@ -50,6 +51,8 @@ pub struct Options {
     pub source: Box<dyn Source>,
     /// Regions and quotas.
     pub settings: Settings,
+    /// How often accounts may call; nothing is refused without a rule.
+    pub throttle: Vec<ThrottleRule>,
     /// The first access key, for a first start; made up if there is none.
     pub credentials: Option<Credentials>,
     /// What to tie, as soon as the interface exists.
@@ -215,6 +218,7 @@ impl Server {
             queue,
             host,
             nonces: Mutex::new(nonces),
+            throttle: Mutex::new(Throttle::new(options.throttle, BUCKETS_MAX)),
             settings,
             clock: options.clock,
             limits: options.limits.clone(),

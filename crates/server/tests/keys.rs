@@ -18,6 +18,7 @@ use portcullis_server::control::client::{ClientError, ask};
 use portcullis_server::control::message::{Answer, Request};
 use portcullis_server::key_file::KeyFileError;
 use portcullis_server::server::StartError;
+use portcullis_server::throttle::{Rate, ThrottleRule};
 use portcullis_store::{Operation, Store};
 use portcullis_testkit::client::Client;
 use portcullis_wire::record;
@@ -338,4 +339,31 @@ fn records_of_before_are_sealed_by_the_next_start() {
     setup.source = Some(Box::new(FaultySource { memory: memory.clone(), plan }));
     setup.start().unwrap().call("DescribeSecurityGroups", &[]);
     assert_eq!(memory.head(), revision, "nothing is written again");
+}
+
+#[test]
+fn who_calls_too_often_is_told_when_to_come_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut setup = Setup::new(directory.path());
+    let rate = Rate::new(60, 2).unwrap();
+    let action = Some("DescribeRegions".to_owned());
+    setup.throttle = vec![ThrottleRule { account: Some("root".into()), action, rate }];
+    let server = setup.start().unwrap();
+    account(&server, "web");
+    let web = create_key(&server, "web");
+    let code = || server.code("DescribeRegions", &[("Timestamp", timestamp(&server).as_str())]);
+    assert_eq!((code(), code()), ((200, String::new()), (200, String::new())));
+    let (status, code_of_third) = code();
+    assert_eq!((status, code_of_third.as_str()), (400, "Throttling.User"));
+    // The clock of this test goes on by a millisecond with every look at it.
+    let answer = server.exchange(&server.client().request("DescribeRegions", &[]));
+    let header = answer.lines().find_map(|line| line.strip_prefix("x-acs-retry-after: "));
+    let wait_ms: u64 = header.unwrap_or_else(|| panic!("{answer}")).parse().unwrap();
+    assert!((1..=1000).contains(&wait_ms), "{wait_ms}");
+    // Other accounts and actions have their own.
+    assert_eq!(outcome(&server, &web), "");
+    server.call("DescribeSecurityGroups", &[]);
+    server.clock.later(wait_ms);
+    assert_eq!(code().0, 200);
+    assert_eq!(code().1, "Throttling.User");
 }

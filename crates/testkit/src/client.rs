@@ -115,7 +115,7 @@ impl Client {
     }
 
     /// The whole request as bytes.
-    fn request(&self, action: &str, parameters: &[(&str, &str)]) -> Vec<u8> {
+    pub fn request(&self, action: &str, parameters: &[(&str, &str)]) -> Vec<u8> {
         let (method, product) = (self.method(), product_of(action));
         let mut common = self.common(action, product);
         let mut business = BTreeMap::new();

@@ -76,6 +76,7 @@ const WITHOUT_CASE: &[(&str, &str)] = &[
     ("MissingPermissions", "the wire misses the fields of the one flat rule before"),
     ("RequestTimeout", "crates/server/tests/bounds.rs"),
     ("ServiceUnavailable", "crates/server/tests/bounds.rs"),
+    ("Throttling.User", "crates/server/tests/keys.rs"),
 ];
 
 #[test]

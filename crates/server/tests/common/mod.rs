@@ -22,6 +22,7 @@ use portcullis_server::identity::Credentials;
 use portcullis_server::limits::Limits;
 use portcullis_server::server::{Ended, Options, Server, StartError};
 use portcullis_server::source::{EmbeddedSource, Source};
+use portcullis_server::throttle::ThrottleRule;
 use portcullis_server::tls::Certificate;
 use portcullis_testkit::client::{Answer, Client, Way};
 use tokio::sync::oneshot;
@@ -64,6 +65,7 @@ pub(crate) struct Setup {
     pub(crate) binds: Vec<(NetworkInterfaceId, DeviceName)>,
     pub(crate) link: Option<HostLink>,
     pub(crate) settings: Settings,
+    pub(crate) throttle: Vec<ThrottleRule>,
     pub(crate) certificate: Option<Arc<Certificate>>,
     pub(crate) limits: Limits,
     pub(crate) clock: Arc<MovedClock>,
@@ -82,6 +84,7 @@ impl Setup {
             binds: Vec::new(),
             link: None,
             settings: Settings::new([REGION.parse().unwrap()]),
+            throttle: Vec::new(),
             certificate: None,
             limits: Limits::default(),
             clock: Arc::default(),
@@ -103,6 +106,7 @@ impl Setup {
             key_file: self.key_file.unwrap_or_else(|| directory.key_file()),
             directory: directory.clone(),
             settings: self.settings,
+            throttle: self.throttle,
             credentials: self.credentials,
             binds: self.binds,
             link: self.link,

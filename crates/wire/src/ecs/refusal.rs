@@ -22,6 +22,8 @@ pub struct Refusal {
     pub help: String,
     /// The parameter or header concerned; may be empty.
     pub place: String,
+    /// After how many milliseconds the same request may succeed, where that is known.
+    pub retry_after_ms: Option<u64>,
 }
 
 impl Refusal {
@@ -39,6 +41,13 @@ impl Refusal {
         self
     }
 
+    /// The same refusal saying when to try again.
+    #[must_use]
+    pub fn after(mut self, retry_after_ms: u64) -> Self {
+        self.retry_after_ms = Some(retry_after_ms);
+        self
+    }
+
     /// A required parameter is absent.
     pub fn missing(name: &str) -> Self {
         // A list and a scalar of one name are the same to a reader of the code.
@@ -49,6 +58,7 @@ impl Refusal {
             message: format!("{bare} is mandatory for this action."),
             help: format!("Send `{name}`; an empty value counts as absent."),
             place: name.to_owned(),
+            retry_after_ms: None,
         }
     }
 }
@@ -69,6 +79,7 @@ impl From<ApiError> for Refusal {
             message: error.message.into_owned(),
             help: error.help.into_owned(),
             place: error.place.into_owned(),
+            retry_after_ms: None,
         }
     }
 }
@@ -109,6 +120,7 @@ impl Code {
             message: message.into(),
             help: String::new(),
             place: String::new(),
+            retry_after_ms: None,
         }
     }
 }
@@ -148,6 +160,7 @@ codes! {
     TIMESTAMP_FORMAT 400 "InvalidTimeStamp.Format";
     TIMESTAMP_EXPIRED 400 "InvalidTimeStamp.Expired";
     SIGNATURE_MISMATCH 400 "SignatureDoesNotMatch";
+    THROTTLING_USER 400 "Throttling.User";
     NONCE_USED 400 "SignatureNonceUsed";
     ACCESS_KEY_NOT_FOUND 404 "InvalidAccessKeyId.NotFound";
     ACCESS_KEY_INACTIVE 400 "InvalidAccessKeyId.Inactive";

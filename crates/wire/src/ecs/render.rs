@@ -183,12 +183,18 @@ pub fn failure(presentation: &Presentation, refusal: &Refusal, request_id: &str)
         fields = sample(fields.with("errorSample", inner.into())).text("RequestID", request_id);
     }
     let mut response = write(presentation, refusal.status, &fields, "Error");
+    if let Some(retry_after_ms) = refusal.retry_after_ms {
+        response.headers.push((RETRY_AFTER_HEADER, retry_after_ms.to_string()));
+    }
     if presentation.x_ca {
         response.headers.push(("x-ca-request-id", request_id.to_owned()));
         response.headers.push(("x-ca-error-message", one_line(&refusal.message)));
     }
     response
 }
+
+/// Where SDKs look for how long to wait, in milliseconds.
+const RETRY_AFTER_HEADER: &str = "x-acs-retry-after";
 
 /// A message as a header field can hold it.
 fn one_line(message: &str) -> String {
