@@ -16,9 +16,11 @@ use portcullis_core::ids::AccountId;
 use portcullis_core::records::{AccessKey, AccessKeySecret, Account, Change, Record};
 use portcullis_core::settings::{Quotas, Settings};
 use portcullis_server::clock::Clock;
+use portcullis_server::control::client::ask;
+use portcullis_server::control::message::Request;
 use portcullis_store::{Operation, Store};
-use portcullis_testkit::exchange::language::Case;
-use portcullis_testkit::exchange::request::{Key, Request};
+use portcullis_testkit::exchange::language::{Case, Share};
+use portcullis_testkit::exchange::request::{Key, Request as Call};
 use portcullis_testkit::exchange::{Reply, Server, is_runnable, read_folder, run};
 use portcullis_wire::record;
 use portcullis_wire::record::seal::{SEAL_KEY_BYTES, SealKey};
@@ -88,7 +90,7 @@ impl OverHttp {
         OverHttp { server: setup.start().unwrap(), _directory: directory }
     }
 
-    fn exchange(&self, request: &Request) -> std::io::Result<Vec<u8>> {
+    fn exchange(&self, request: &Call) -> std::io::Result<Vec<u8>> {
         let mut bytes = format!("{} {} HTTP/1.1\r\n", request.method, request.target).into_bytes();
         let has =
             |name: &str| request.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
@@ -113,7 +115,7 @@ impl OverHttp {
 }
 
 impl Server for OverHttp {
-    fn send(&mut self, request: &Request) -> Result<Reply, String> {
+    fn send(&mut self, request: &Call) -> Result<Reply, String> {
         let answer = self.exchange(request).map_err(|error| error.to_string())?;
         let text = String::from_utf8(answer).map_err(|error| error.to_string())?;
         let (head, body) = text.split_once("\r\n\r\n").ok_or("no end of the head")?;
@@ -139,6 +141,17 @@ impl Server for OverHttp {
     fn key(&self, name: &str) -> Option<Key> {
         let key = KEYS.iter().find(|(own, ..)| *own == name)?;
         Some(Key { id: key.1.to_owned(), secret: key.2.to_owned() })
+    }
+
+    fn share(&mut self, share: &Share) -> Result<(), String> {
+        let key = KEYS.iter().find(|(own, ..)| *own == share.key).ok_or("no such key")?;
+        let (vpc, account) = (share.vpc.clone(), key.3.to_string());
+        let request = match share.shared {
+            true => Request::ShareVpc { vpc, account },
+            false => Request::UnshareVpc { vpc, account },
+        };
+        let told = ask(&self.server.directory, request);
+        told.map(drop).map_err(|error| error.to_string())
     }
 
     fn offers(&self, need: &str) -> bool {

@@ -22,7 +22,7 @@ fn cases() -> Vec<Case> {
 fn exchanges(case: &Case) -> impl Iterator<Item = &Exchange> {
     case.steps.iter().filter_map(|step| match step {
         Step::Exchange(exchange) => Some(exchange.as_ref()),
-        Step::Later(_) => None,
+        Step::Later(_) | Step::As(_) | Step::Share(_) => None,
     })
 }
 

@@ -1,10 +1,11 @@
 //! A server without sockets: the wire's decoding, the state machine and the wire's answers, with a
 //! clock that goes on by a millisecond a call and dice from a seed.
 
+use super::language::Share;
 use super::request::{Key, Request};
 use super::{Reply, Server};
 use portcullis_core::command::{Command, Context, CreateRootAccount, Dice};
-use portcullis_core::ids::AccountId;
+use portcullis_core::ids::{AccessKeyId, AccountId};
 use portcullis_core::records::{AccessKey, AccessKeySecret, Account, Change, Record};
 use portcullis_core::settings::{Quotas, Region, Settings};
 use portcullis_core::state::State;
@@ -24,6 +25,7 @@ use std::collections::BTreeMap;
 const NOON_MS: u64 = 1_764_000_000_000;
 
 /// Numbers that look random and come the same way from the same seed.
+#[derive(Clone)]
 struct SeededDice(u64);
 
 impl Dice for SeededDice {
@@ -38,6 +40,7 @@ impl Dice for SeededDice {
 }
 
 /// The server.
+#[derive(Clone)]
 pub struct InProcess {
     state: State,
     settings: Settings,
@@ -48,8 +51,8 @@ pub struct InProcess {
 }
 
 impl InProcess {
-    /// An empty server with a root account, a second one that shares nothing with it, and a key of
-    /// the root account that is disabled.
+    /// An empty server with a root account, two that have nothing, and a key of the root account
+    /// that is disabled.
     ///
     /// # Errors
     /// When the accounts cannot be made.
@@ -95,17 +98,17 @@ impl InProcess {
         let decision = self.state.apply(&mut context, &command).map_err(|error| bad(&error))?;
         decision.changes.into_iter().for_each(|change| self.state.absorb(change));
         let root = self.state.root_account().ok_or("no root account")?.id;
-        let other = AccountId(1234);
-        let account = Account {
-            id: other,
-            name: "other@example.com".parse().map_err(|error| bad(&error))?,
-            root: false,
-            created_ms: self.now_ms,
-        };
-        self.state.absorb(Change::Put(Record::Account(account)));
-        for (id, secret, account, active) in
-            [("otherkey", "othersecret", other, true), ("oldkey", "oldsecret", root, false)]
-        {
+        let (other, stranger) = (AccountId(1234), AccountId(5678));
+        for (id, name) in [(other, "other@example.com"), (stranger, "stranger@example.com")] {
+            let name = name.parse().map_err(|error| bad(&error))?;
+            let account = Account { id, name, root: false, created_ms: self.now_ms };
+            self.state.absorb(Change::Put(Record::Account(account)));
+        }
+        for (id, secret, account, active) in [
+            ("otherkey", "othersecret", other, true),
+            ("strangerkey", "strangersecret", stranger, true),
+            ("oldkey", "oldsecret", root, false),
+        ] {
             self.state.absorb(Change::Put(Record::AccessKey(AccessKey {
                 id: id.parse().map_err(|error| bad(&error))?,
                 secret: AccessKeySecret::new(secret.as_bytes()),
@@ -197,10 +200,35 @@ impl Server for InProcess {
             ("root", "rootkey", "rootsecret"),
             ("other", "otherkey", "othersecret"),
             ("old", "oldkey", "oldsecret"),
+            ("stranger", "strangerkey", "strangersecret"),
         ];
         keys.iter()
             .find(|(own, _, _)| *own == name)
             .map(|(_, id, secret)| Key { id: (*id).to_owned(), secret: (*secret).to_owned() })
+    }
+
+    fn share(&mut self, share: &Share) -> Result<(), String> {
+        let bad = |error: &dyn std::fmt::Display| error.to_string();
+        let key = self.key(&share.key).ok_or("no such key")?;
+        let key: AccessKeyId = key.id.parse().map_err(|error| bad(&error))?;
+        let account = self.state.access_key(&key).ok_or("no such key")?.account;
+        let vpc = share.vpc.parse().map_err(|error| bad(&error))?;
+        let command = match share.shared {
+            true => Command::ShareVpc { vpc, account },
+            false => Command::UnshareVpc { vpc, account },
+        };
+        let mut context = Context {
+            caller: AccountId(0),
+            region: None,
+            now_ms: self.now_ms,
+            dice: &mut self.dice,
+            settings: &self.settings,
+            idempotency: None,
+            dry_run: false,
+        };
+        let decision = self.state.apply(&mut context, &command).map_err(|error| bad(&error))?;
+        decision.changes.into_iter().for_each(|change| self.state.absorb(change));
+        Ok(())
     }
 
     fn offers(&self, need: &str) -> bool {

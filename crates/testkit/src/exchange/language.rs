@@ -7,6 +7,8 @@
 //! quota NAME NUMBER          sets a quota before the first step
 //! by WAY …                   the ways in which the case is run; the first five by default
 //! later SECONDS              moves the server's clock on
+//! as NAME                    calls that name no key are signed by this one from here on
+//! share $VPC NAME            lets the account of this key use a VPC of another; `unshare` ends it
 //!
 //! do ACTION [by WAY]         a signed call, `Product.Action` where the name is of two products;
 //!                            then one line each:
@@ -101,8 +103,23 @@ pub struct Case {
 pub enum Step {
     /// Moves the clock on.
     Later(u64),
+    /// From here on calls that name no key are signed by the one of this name.
+    As(String),
+    /// Lets another account use a VPC.
+    Share(Share),
     /// A call and its answer.
     Exchange(Box<Exchange>),
+}
+
+/// That an account may use a VPC of another from now on, or no longer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share {
+    /// The VPC, as written.
+    pub vpc: String,
+    /// The name of a key of the account.
+    pub key: String,
+    /// Whether it may.
+    pub shared: bool,
 }
 
 /// A call and what must come back.
@@ -236,6 +253,12 @@ impl Reader<'_> {
                 }
             }
             "later" => case.steps.push(Step::Later(rest.parse().map_err(|_| "not a number")?)),
+            "as" => case.steps.push(Step::As(rest.to_owned())),
+            "share" | "unshare" => {
+                let (vpc, key) = rest.split_once(' ').ok_or("share $VPC NAME")?;
+                let (vpc, key, shared) = (vpc.to_owned(), key.to_owned(), word == "share");
+                case.steps.push(Step::Share(Share { vpc, key, shared }));
+            }
             "do" => {
                 let (action, way) = match rest.split_once(" by ") {
                     Some((action, way)) => (action, Some(Way::of(way).ok_or("no such way")?)),
@@ -332,7 +355,9 @@ impl Reader<'_> {
 fn last(case: &mut Case) -> Result<&mut Exchange, String> {
     match case.steps.last_mut() {
         Some(Step::Exchange(exchange)) => Ok(exchange),
-        Some(Step::Later(_)) | None => Err("no step before it".to_owned()),
+        Some(Step::Later(_) | Step::As(_) | Step::Share(_)) | None => {
+            Err("no step before it".to_owned())
+        }
     }
 }
 

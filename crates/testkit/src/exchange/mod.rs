@@ -8,7 +8,7 @@ pub mod recorded;
 pub mod request;
 mod signatures;
 
-use language::{Case, Check, Exchange, Rule, Step, Way};
+use language::{Case, Check, Exchange, Rule, Share, Step, Way};
 use request::{Key, Request, Stamp};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -43,6 +43,12 @@ pub trait Server {
 
     /// The access key `root`, and where accounts are offered `other` and `old` (disabled).
     fn key(&self, name: &str) -> Option<Key>;
+
+    /// Lets the account of a key use a VPC of another, or no longer, where it offers `accounts`.
+    ///
+    /// # Errors
+    /// What the server says.
+    fn share(&mut self, share: &Share) -> Result<(), String>;
 
     /// Whether it offers what a case needs: `clock`, `quotas`, `accounts`, `long-targets`.
     fn offers(&self, need: &str) -> bool;
@@ -91,15 +97,47 @@ pub fn is_runnable(case: &Case, server: &dyn Server) -> bool {
 ///
 /// # Errors
 /// With the step and what differs.
-pub fn run(case: &Case, way: Way, server: &mut dyn Server) -> Result<(), String> {
+pub fn run<S: Server>(case: &Case, way: Way, server: &mut S) -> Result<(), String> {
+    run_watched(case, way, server, &mut |_, _| Ok(()))
+}
+
+/// A call that is about to be made.
+pub struct Watched<'a> {
+    /// The call, names of what was kept not yet replaced.
+    pub exchange: &'a Exchange,
+    /// What was kept, by name.
+    pub kept: &'a BTreeMap<String, String>,
+    /// The way it goes.
+    pub way: Way,
+    /// The name of the key that signs it.
+    pub key: &'a str,
+}
+
+/// As [`run`], and shows every call to `watch` before it is made.
+///
+/// # Errors
+/// With the step and what differs, or what `watch` says.
+pub fn run_watched<S: Server>(
+    case: &Case,
+    way: Way,
+    server: &mut S,
+    watch: &mut dyn FnMut(&S, &Watched<'_>) -> Result<(), String>,
+) -> Result<(), String> {
     for (name, number) in &case.quotas {
         server.set_quota(name, *number)?;
     }
-    let mut player = Player { server, kept: BTreeMap::new(), calls: 0, case, way };
+    let (calls, key) = (0, "root".to_owned());
+    let mut player = Player { server, kept: BTreeMap::new(), calls, case, way, key };
     for step in &case.steps {
         match step {
             Step::Later(seconds) => player.server.later(seconds * 1000),
-            Step::Exchange(exchange) => player.play(exchange).map_err(|error| {
+            Step::As(name) => player.key.clone_from(name),
+            Step::Share(share) => {
+                let vpc = fill(&share.vpc, &player.kept, player.server.now_ms())?;
+                let told = player.server.share(&Share { vpc, ..share.clone() });
+                told.map_err(|error| format!("{} `{}`: {error}", case.place, case.title))?;
+            }
+            Step::Exchange(exchange) => player.watched(exchange, watch).map_err(|error| {
                 let line = exchange.line;
                 format!("{} `{}`, line {line}, {way:?}: {error}", case.place, case.title)
             })?,
@@ -108,29 +146,59 @@ pub fn run(case: &Case, way: Way, server: &mut dyn Server) -> Result<(), String>
     Ok(())
 }
 
-struct Player<'a> {
-    server: &'a mut dyn Server,
+/// Makes a call with what was kept, signed by the key of a name, and takes whatever comes back.
+///
+/// # Errors
+/// When the call cannot be made.
+pub fn send(
+    call: &Watched<'_>,
+    nonce: String,
+    server: &mut impl Server,
+) -> Result<(Request, Reply), String> {
+    let now_ms = server.now_ms();
+    let exchange = &filled(call.exchange, call.kept, now_ms)?;
+    let key = server.key(call.key).ok_or_else(|| format!("no key `{}`", call.key))?;
+    let stamp = Stamp { now: time(now_ms), now_ms, nonce };
+    let request = match &exchange.sent {
+        Some(sent) => recorded::request(sent, &exchange.headers, &stamp, &key)?,
+        None => request::request(exchange, call.way, &stamp, &key),
+    };
+    let reply = server.send(&request)?;
+    Ok((request, reply))
+}
+
+struct Player<'a, S> {
+    server: &'a mut S,
     kept: BTreeMap<String, String>,
     calls: u64,
     case: &'a Case,
     way: Way,
+    /// Signs what names no key.
+    key: String,
 }
 
-impl Player<'_> {
-    fn play(&mut self, exchange: &Exchange) -> Result<(), String> {
-        let exchange = &self.filled(exchange)?;
+impl<S: Server> Player<'_, S> {
+    fn watched(
+        &mut self,
+        exchange: &Exchange,
+        watch: &mut dyn FnMut(&S, &Watched<'_>) -> Result<(), String>,
+    ) -> Result<(), String> {
         let way = exchange.way.unwrap_or(self.way);
-        let name = exchange.key.as_deref().unwrap_or("root");
-        let key = self.server.key(name).ok_or_else(|| format!("no key `{name}`"))?;
+        let key = exchange.key.clone().unwrap_or_else(|| self.key.clone());
         self.calls += 1;
         let nonce = format!("{}-{way:?}-{}-{}", self.case.place, self.calls, self.server.now_ms());
-        let now = time(self.server.now_ms());
-        let stamp = Stamp { now, now_ms: self.server.now_ms(), nonce };
-        let request = match &exchange.sent {
-            Some(sent) => recorded::request(sent, &exchange.headers, &stamp, &key)?,
-            None => request::request(exchange, way, &stamp, &key),
-        };
-        let reply = self.server.send(&request)?;
+        let call = Watched { exchange, kept: &self.kept, way, key: &key };
+        watch(self.server, &call)?;
+        let (request, reply) = send(&call, nonce, self.server)?;
+        self.play(exchange, &request, &reply)
+    }
+
+    fn play(
+        &mut self,
+        exchange: &Exchange,
+        request: &Request,
+        reply: &Reply,
+    ) -> Result<(), String> {
         let text = String::from_utf8_lossy(&reply.body).into_owned();
         let told = |what: String| {
             let shown: String = text.chars().take(ANSWER_CHARACTERS_SHOWN).collect();
@@ -160,7 +228,7 @@ impl Player<'_> {
         }
         for check in &exchange.checks {
             match check.path.strip_prefix("header ") {
-                Some(name) => check_header(check, name, &reply).map_err(told)?,
+                Some(name) => check_header(check, name, reply).map_err(told)?,
                 None => self.check(check, &body, &text).map_err(told)?,
             }
         }
@@ -171,7 +239,7 @@ impl Player<'_> {
         let mut check = check.clone();
         if let Rule::Equals(text) | Rule::Has(text) | Rule::Like(text) = &mut check.rule {
             // Only now: an earlier check of this very answer may have kept what is named.
-            *text = self.fill(text)?;
+            *text = fill(text, &self.kept, self.server.now_ms())?;
         }
         let path = &check.path;
         if path == "body" {
@@ -205,43 +273,46 @@ impl Player<'_> {
         };
         if holds { Ok(()) } else { Err(format!("`{path}` is {plain:?}, not {:?}", check.rule)) }
     }
+}
 
-    /// The exchange with what was kept in place of `$name`.
-    fn filled(&self, exchange: &Exchange) -> Result<Exchange, String> {
-        let mut filled = exchange.clone();
-        for (_, value) in filled.parameters.iter_mut().chain(&mut filled.headers) {
-            *value = self.fill(value)?;
-        }
-        for text in [&mut filled.query, &mut filled.json, &mut filled.body].into_iter().flatten() {
-            *text = self.fill(text)?;
-        }
-        if let Some(sent) = &mut filled.sent {
-            sent.query = self.fill(&sent.query)?;
-            sent.body = self.fill(&sent.body)?;
-        }
-        Ok(filled)
+/// The exchange with what was kept in place of `$name`.
+fn filled(
+    exchange: &Exchange,
+    kept: &BTreeMap<String, String>,
+    now_ms: u64,
+) -> Result<Exchange, String> {
+    let mut filled = exchange.clone();
+    for (_, value) in filled.parameters.iter_mut().chain(&mut filled.headers) {
+        *value = fill(value, kept, now_ms)?;
     }
+    for text in [&mut filled.query, &mut filled.json, &mut filled.body].into_iter().flatten() {
+        *text = fill(text, kept, now_ms)?;
+    }
+    if let Some(sent) = &mut filled.sent {
+        sent.query = fill(&sent.query, kept, now_ms)?;
+        sent.body = fill(&sent.body, kept, now_ms)?;
+    }
+    Ok(filled)
+}
 
-    fn fill(&self, text: &str) -> Result<String, String> {
-        let mut pieces = text.split('$');
-        let mut filled = pieces.next().unwrap_or_default().to_owned();
-        for piece in pieces {
-            if let Some((seconds, rest)) =
-                piece.strip_prefix('(').and_then(|piece| piece.split_once(')'))
-            {
-                let seconds: i64 =
-                    seconds.parse().map_err(|_| format!("no seconds in `{text}`"))?;
-                filled += &time(self.server.now_ms().saturating_add_signed(seconds * 1000));
-                filled += rest;
-                continue;
-            }
-            let end = piece.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(piece.len());
-            let (name, rest) = piece.split_at(end);
-            filled += self.kept.get(name).ok_or_else(|| format!("nothing kept as `{name}`"))?;
+fn fill(text: &str, kept: &BTreeMap<String, String>, now_ms: u64) -> Result<String, String> {
+    let mut pieces = text.split('$');
+    let mut filled = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        if let Some((seconds, rest)) =
+            piece.strip_prefix('(').and_then(|piece| piece.split_once(')'))
+        {
+            let seconds: i64 = seconds.parse().map_err(|_| format!("no seconds in `{text}`"))?;
+            filled += &time(now_ms.saturating_add_signed(seconds * 1000));
             filled += rest;
+            continue;
         }
-        Ok(filled)
+        let end = piece.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(piece.len());
+        let (name, rest) = piece.split_at(end);
+        filled += kept.get(name).ok_or_else(|| format!("nothing kept as `{name}`"))?;
+        filled += rest;
     }
+    Ok(filled)
 }
 
 /// A check of a header field.
