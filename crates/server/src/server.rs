@@ -1,8 +1,9 @@
 //! A whole server: put together, started, and taken down in the right order.
 //!
-//! Order of the start: the directory, the store and its lock, the key file, the sockets, the root account, the
-//! host. Nothing is answered before the state is complete. Order of the end: no more requests,
-//! those in flight, the writer with what it has queued, the store. What the kernel enforces stays.
+//! Order of the start: the directory, the store and its lock, the key file, the sockets, the root
+//! account, the host. Nothing is answered before the state is complete. Order of the end: no more
+//! requests, those in flight, the writer with what it has queued, the store. What the kernel
+//! enforces stays.
 
 use std::future::Future;
 use std::io;

@@ -123,6 +123,7 @@ impl State {
         if context.dry_run { Err(dry_run_passed()) } else { Ok(decision) }
     }
 
+    // tidy: long because it is one table, of every command to the function that decides it
     fn decide(&self, context: &mut Context<'_>, command: &Command) -> Result<Decision, ApiError> {
         match command {
             Command::DescribeRegions => {

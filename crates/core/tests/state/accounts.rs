@@ -154,7 +154,7 @@ fn a_temporary_key_has_an_end() {
         # Whatever is written next takes the expired key along, and its place is free before.
         key w other life=900 => ok +1 -1
         keys other => t of other@example.com ends=44200000; w of other@example.com ends=2800000
-        # A write that changes nothing removes nothing; one that is about the key itself does so once.
+        # A write that changes nothing removes nothing; one about the key itself does so once.
         enable t later=900000 => ok
         disable t => ok +1 -1
         delete-key t => ok -1

@@ -1,8 +1,8 @@
 //! What the control socket says of accounts, access keys and shared VPCs: the lines, and how they
 //! are found.
 //!
-//! Accounts are called by number or by name. Keys are drawn here, and a secret is told in the answer
-//! to the question that made it and nowhere else.
+//! Accounts are called by number or by name. Keys are drawn here, and a secret is told in the
+//! answer to the question that made it and nowhere else.
 
 use std::fmt;
 

@@ -21,6 +21,7 @@ mod service;
 mod tag;
 
 /// `fields`, and those of the outcome.
+// tidy: long because it is one table, of every outcome to its fields
 pub(super) fn fields(
     fields: Fields,
     presentation: &Presentation,
