@@ -28,6 +28,8 @@ pub const PREFIX_LIST_ENTRIES_MAX: u16 = 200;
 pub const PORT_RANGE_LIST_ENTRIES_MAX: u16 = 2000;
 /// Most entries that one call may add to a list, and most that it may remove.
 pub const ENTRIES_PER_CALL_MAX: usize = 200;
+/// Most groups that one DescribeSecurityGroupReferences may ask about.
+pub const REFERENCED_GROUPS_PER_CALL_MAX: usize = 10;
 /// Most ids in one `Describe` filter.
 pub const IDS_PER_FILTER_MAX: usize = 100;
 /// Most IPv4 addresses of an interface beside its primary one.

@@ -1,8 +1,8 @@
 //! What is asked of security groups without their rules, and the rows of the answers.
 use alloc::vec::Vec;
 
-use crate::command::{Page, Paging, RuleRow};
-use crate::ids::{ResourceGroupId, SecurityGroupId, VpcId};
+use crate::command::{Edit, Page, Paging, RuleRow};
+use crate::ids::{AccountId, ResourceGroupId, SecurityGroupId, VpcId};
 use crate::records::{GroupRecord, NicType};
 use crate::rule::Direction;
 use crate::text::{Description, Name, TagFilter, Tags};
@@ -58,6 +58,26 @@ pub struct DescribeSecurityGroupAttribute {
     pub nic_type: Option<NicType>,
     /// Which part of the rules; [`Paging::All`] unless `NextToken` or `MaxResults` was sent.
     pub paging: Paging,
+}
+
+/// ModifySecurityGroupAttribute; `None` and [`Edit::Keep`] change nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModifySecurityGroupAttribute {
+    /// `SecurityGroupId`.
+    pub group: SecurityGroupId,
+    /// `SecurityGroupName`.
+    pub name: Option<Name>,
+    /// `Description`.
+    pub description: Edit<Description>,
+}
+
+/// A group with the groups whose rules name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupReferences {
+    /// The group.
+    pub group: SecurityGroupId,
+    /// The others, by id, each with its account.
+    pub referencing: Vec<(SecurityGroupId, AccountId)>,
 }
 
 /// One group, without its rules.

@@ -20,8 +20,8 @@ pub use account::{
     RotateAccessKey,
 };
 pub use group::{
-    CreateSecurityGroup, DescribeSecurityGroupAttribute, DescribeSecurityGroups,
-    SecurityGroupAttribute, SecurityGroupRow,
+    CreateSecurityGroup, DescribeSecurityGroupAttribute, DescribeSecurityGroups, GroupReferences,
+    ModifySecurityGroupAttribute, SecurityGroupAttribute, SecurityGroupRow,
 };
 pub use interface::{
     CreateNetworkInterface, DescribeNetworkInterfaces, InterfaceStatus,
@@ -38,12 +38,16 @@ pub use network::{
 };
 pub use outcome::{Outcome, Written};
 pub use paging::{Page, Paging};
-pub use rule::{Authorize, Revoke, RevokedRules, RuleFields, RuleRow, RuleSpec};
+pub use rule::{
+    Authorize, ModifiedRule, ModifyRule, Revoke, RevokedRules, RuleFields, RuleRow, RuleSpec,
+};
 pub use service::{DescribeEndpoints, Service};
 pub use tag::{
     ListTagResources, MoveResourceGroup, Resource, ResourceKind, TagPattern, TagPatternError,
     TagResources, TagRow, TagSearch, Untag, UntagResources,
 };
+
+use alloc::vec::Vec;
 
 use crate::ids::{
     AccessKeyId, AccountId, NetworkInterfaceId, PortRangeListId, PrefixListId, RegionId,
@@ -155,6 +159,13 @@ pub enum Command {
     DescribeSecurityGroups(DescribeSecurityGroups),
     /// DescribeSecurityGroupAttribute.
     DescribeSecurityGroupAttribute(DescribeSecurityGroupAttribute),
+    /// DescribeSecurityGroupReferences: each group once.
+    DescribeSecurityGroupReferences {
+        /// `SecurityGroupId.N`.
+        groups: Vec<SecurityGroupId>,
+    },
+    /// ModifySecurityGroupAttribute.
+    ModifySecurityGroupAttribute(ModifySecurityGroupAttribute),
     /// ModifySecurityGroupPolicy.
     ModifySecurityGroupPolicy {
         /// `SecurityGroupId`.
@@ -164,6 +175,8 @@ pub enum Command {
     },
     /// AuthorizeSecurityGroup and AuthorizeSecurityGroupEgress, all or nothing.
     Authorize(Authorize),
+    /// ModifySecurityGroupRule and ModifySecurityGroupEgressRule.
+    ModifyRule(ModifyRule),
     /// RevokeSecurityGroup and RevokeSecurityGroupEgress, all or nothing.
     Revoke(Revoke),
     /// CreatePrefixList.
@@ -298,6 +311,7 @@ impl Command {
             | Self::ListTagResources(_)
             | Self::DescribeSecurityGroups(_)
             | Self::DescribeSecurityGroupAttribute(_)
+            | Self::DescribeSecurityGroupReferences { .. }
             | Self::DescribeNetworkInterfaces(_)
             | Self::DescribePrefixLists(_)
             | Self::DescribePrefixListAttributes { .. }
@@ -320,7 +334,9 @@ impl Command {
             | Self::MoveResourceGroup(_)
             | Self::CreateSecurityGroup(_)
             | Self::DeleteSecurityGroup { .. }
+            | Self::ModifySecurityGroupAttribute(_)
             | Self::ModifySecurityGroupPolicy { .. }
+            | Self::ModifyRule(_)
             | Self::Authorize(_)
             | Self::Revoke(_)
             | Self::CreatePrefixList(_)

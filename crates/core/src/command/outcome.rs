@@ -5,9 +5,9 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::command::{
-    Absent, AccessKeyRow, AccountRow, ListAssociations, ListRow, NetworkInterfaceRow, OwnedVpcRow,
-    Page, ResourceKind, RouteTableRow, SecurityGroupAttribute, SecurityGroupRow, Service, TagRow,
-    VSwitchRow, VpcRow,
+    Absent, AccessKeyRow, AccountRow, GroupReferences, ListAssociations, ListRow,
+    NetworkInterfaceRow, OwnedVpcRow, Page, ResourceKind, RouteTableRow, SecurityGroupAttribute,
+    SecurityGroupRow, Service, TagRow, VSwitchRow, VpcRow,
 };
 use crate::ids::{
     AccountId, PortRangeListId, PrefixListId, RegionId, ResourceGroupId, RouteTableId, RouterId,
@@ -50,6 +50,8 @@ pub enum Outcome {
     SecurityGroups(Page<SecurityGroupRow>),
     /// Of DescribeSecurityGroupAttribute.
     SecurityGroupAttribute(Box<SecurityGroupAttribute>),
+    /// Of DescribeSecurityGroupReferences.
+    SecurityGroupReferences(Vec<GroupReferences>),
     /// Of DescribeNetworkInterfaces.
     NetworkInterfaces(Page<NetworkInterfaceRow>),
     /// Of DescribePrefixLists.

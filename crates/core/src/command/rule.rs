@@ -4,22 +4,24 @@
 //! [`RuleSpec::new`] is the one place that knows which fields may stand together and which goes
 //! ahead of which. What depends on the group (its network, its type) or on the peer's existence is
 //! left to the state.
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use crate::command::Edit;
 use crate::error::ApiError;
 use crate::ids::{AccountId, PortRangeListId, PrefixListId, SecurityGroupId, SecurityGroupRuleId};
 use crate::net::{Cidr, Family, Ports, Protocol};
 use crate::records::{NicType, RuleRecord};
-use crate::rule::{Direction, Peer, Policy, PortMatch, Priority};
+use crate::rule::{Direction, Peer, Policy, PortMatch, Priority, Rule};
 use crate::text::{ListName, Name, RuleDescription};
 
 /// The fields of one rule, each parsed alone; absent ones are `None`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RuleFields {
     /// `IpProtocol`.
-    pub protocol: Protocol,
+    pub protocol: Option<Protocol>,
     /// `PortRange`.
     pub ports: Option<Ports>,
     /// `PortRangeListId`; ignored beside `PortRange`.
@@ -56,24 +58,7 @@ pub struct RuleFields {
 impl RuleFields {
     /// Only a protocol, all else absent.
     pub fn of_protocol(protocol: Protocol) -> Self {
-        Self {
-            protocol,
-            ports: None,
-            port_range_list: None,
-            source_ports: None,
-            source_cidr: None,
-            ipv6_source_cidr: None,
-            dest_cidr: None,
-            ipv6_dest_cidr: None,
-            peer_group: None,
-            peer_owner_id: None,
-            peer_owner_account: None,
-            peer_prefix_list: None,
-            policy: None,
-            priority: None,
-            nic_type: None,
-            description: None,
-        }
+        Self { protocol: Some(protocol), ..Self::default() }
     }
 }
 
@@ -101,6 +86,7 @@ const POLICY_DEFAULT: Policy = Policy::Accept;
 impl RuleSpec {
     /// The rule that `fields` describe in this direction.
     pub fn new(direction: Direction, fields: RuleFields) -> Result<Self, ApiError> {
+        let protocol = fields.protocol.ok_or_else(|| ApiError::missing("IpProtocol"))?;
         let (source, dest) = (
             one_family(&SOURCE, fields.source_cidr, fields.ipv6_source_cidr)?,
             one_family(&DEST, fields.dest_cidr, fields.ipv6_dest_cidr)?,
@@ -109,17 +95,17 @@ impl RuleSpec {
             Direction::Egress => (dest, source),
             Direction::Ingress => (source, dest),
         };
-        let ports = ports_of(&fields)?;
+        let ports = ports_of(protocol, &fields)?;
         let source_ports = fields.source_ports.unwrap_or(Ports::Any);
-        if !fields.protocol.has_ports() && source_ports != Ports::Any {
+        if !protocol.has_ports() && source_ports != Ports::Any {
             return Err(ports_denied("SourcePortRange"));
         }
         let peer = peer_of(direction, peer_cidr, &fields)?;
-        families_agree(fields.protocol, peer_cidr, local)?;
+        families_agree(protocol, peer_cidr, local)?;
         let is_group = matches!(peer, Peer::Group(_));
         Ok(Self {
             direction,
-            protocol: fields.protocol,
+            protocol,
             ports,
             source_ports,
             peer,
@@ -131,6 +117,14 @@ impl RuleSpec {
             nic_type: fields.nic_type,
             description: fields.description,
         })
+    }
+
+    /// Whether the rule says the same; ids are not looked at.
+    pub fn describes(&self, rule: &Rule) -> bool {
+        (self.protocol, &self.ports, self.source_ports, &self.peer)
+            == (rule.protocol, &rule.ports, rule.source_ports, &rule.peer)
+            && (self.direction, self.local, self.policy, self.priority)
+                == (rule.direction, rule.local, rule.policy, rule.priority)
     }
 
     /// The direction it was made for.
@@ -208,8 +202,8 @@ fn ports_denied(place: &'static str) -> ApiError {
     .help("Only TCP and UDP have ports; send `-1/-1` with any other protocol.")
 }
 
-fn ports_of(fields: &RuleFields) -> Result<PortMatch, ApiError> {
-    let has_ports = fields.protocol.has_ports();
+fn ports_of(protocol: Protocol, fields: &RuleFields) -> Result<PortMatch, ApiError> {
+    let has_ports = protocol.has_ports();
     match (fields.ports, &fields.port_range_list) {
         (Some(Ports::Any), _) if has_ports => {
             Err(ApiError::invalid("InvalidParam.PortRange", "The specified PortRange is invalid.")
@@ -326,6 +320,28 @@ pub enum RevokedRules {
     Content(Vec<RuleSpec>),
     /// `SecurityGroupRuleId.N`; each must be there.
     Ids(Vec<SecurityGroupRuleId>),
+}
+
+/// ModifySecurityGroupRule and ModifySecurityGroupEgressRule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModifyRule {
+    /// `SecurityGroupId`.
+    pub group: SecurityGroupId,
+    /// Which of the two actions.
+    pub direction: Direction,
+    /// Which rule, and what of it changes beside the description.
+    pub rule: ModifiedRule,
+    /// `Description`.
+    pub description: Edit<RuleDescription>,
+}
+
+/// How a request names the rule that it changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ModifiedRule {
+    /// The rule of this content, of which only the description changes.
+    Content(RuleSpec),
+    /// `SecurityGroupRuleId`; the fields that are there take the place of the rule's own.
+    Id(SecurityGroupRuleId, Box<RuleFields>),
 }
 
 /// One rule, with what its peer is called.

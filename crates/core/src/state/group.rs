@@ -5,8 +5,9 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::command::{
-    Context, CreateSecurityGroup, DescribeSecurityGroupAttribute, DescribeSecurityGroups, Outcome,
-    RuleRow, SecurityGroupAttribute, SecurityGroupRow, Written,
+    Context, CreateSecurityGroup, DescribeSecurityGroupAttribute, DescribeSecurityGroups, Edit,
+    GroupReferences, ModifySecurityGroupAttribute, Outcome, RuleRow, SecurityGroupAttribute,
+    SecurityGroupRow, Written,
 };
 use crate::error::ApiError;
 use crate::ids::SecurityGroupId;
@@ -147,6 +148,47 @@ impl State {
         }
         let record = GroupRecord { inner_access, ..entry.record.clone() };
         Ok(Decision::done(vec![Change::Put(Record::Group(record))]))
+    }
+
+    pub(super) fn modify_group(
+        &self,
+        context: &Context<'_>,
+        command: &ModifySecurityGroupAttribute,
+    ) -> Result<Decision, ApiError> {
+        let old = &self.own_group(context, &command.group)?.record;
+        let mut record = old.clone();
+        if let Some(name) = &command.name {
+            record.name = Some(name.clone());
+        }
+        match &command.description {
+            Edit::Keep => {}
+            Edit::Clear => record.description = None,
+            Edit::Set(text) => record.description = Some(text.clone()),
+        }
+        let changes =
+            if record == *old { vec![] } else { vec![Change::Put(Record::Group(record))] };
+        Ok(Decision::done(changes))
+    }
+
+    /// The groups that name each of these in a rule, whosever they are: its owner must know what
+    /// keeps it from being deleted.
+    pub(super) fn describe_references(
+        &self,
+        context: &Context<'_>,
+        groups: &[SecurityGroupId],
+    ) -> Result<Decision, ApiError> {
+        let mut rows: Vec<GroupReferences> = Vec::new();
+        for id in groups {
+            self.own_group(context, id)?;
+            if rows.iter().any(|row| row.group == *id) {
+                continue;
+            }
+            let others = self.index.references.get(id).filter_map(|other| self.groups.get(other));
+            let referencing =
+                others.map(|other| (other.record.id.clone(), other.record.owner)).collect();
+            rows.push(GroupReferences { group: id.clone(), referencing });
+        }
+        Ok(Decision::read(Outcome::SecurityGroupReferences(rows)))
     }
 
     pub(super) fn describe_groups(

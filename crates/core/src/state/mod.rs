@@ -12,6 +12,7 @@ mod group;
 mod index;
 mod interface;
 mod list;
+mod modify_rule;
 mod multimap;
 mod rule_quota;
 mod rule_table;
@@ -163,10 +164,15 @@ impl State {
             Command::DescribeSecurityGroupAttribute(command) => {
                 self.describe_group_attribute(context, command)
             }
+            Command::DescribeSecurityGroupReferences { groups } => {
+                self.describe_references(context, groups)
+            }
+            Command::ModifySecurityGroupAttribute(command) => self.modify_group(context, command),
             Command::ModifySecurityGroupPolicy { group, inner_access } => {
                 self.modify_group_policy(context, group, *inner_access)
             }
             Command::Authorize(command) => self.authorize(context, command),
+            Command::ModifyRule(command) => self.modify_rule(context, command),
             Command::Revoke(command) => self.revoke(context, command),
             Command::CreatePrefixList(command) => self.create_list(context, command),
             Command::ModifyPrefixList(command) => self.modify_list(context, command),

@@ -59,14 +59,14 @@ fn names(direction: Direction) -> &'static PeerNames {
 }
 
 /// A rule that may be added, before it has an id.
-struct Draft<'a> {
+pub(super) struct Draft<'a> {
     spec: &'a RuleSpec,
     nic_type: NicType,
-    peer_owner: Option<Box<PeerOwner>>,
+    pub(super) peer_owner: Option<Box<PeerOwner>>,
 }
 
 impl Draft<'_> {
-    fn is(&self, record: &RuleRecord) -> bool {
+    pub(super) fn is(&self, record: &RuleRecord) -> bool {
         same_content(self.spec, self.nic_type, record)
     }
 
@@ -83,19 +83,14 @@ impl Draft<'_> {
 /// Everything but the description, the peer's owner, the id and the time makes a rule what it is.
 /// CIDRs are compared as written (`10.0.0.1` and `10.0.0.1/32` are two rules), because clients look
 /// for what they wrote.
-fn same_content(spec: &RuleSpec, nic_type: NicType, record: &RuleRecord) -> bool {
-    let rule = &record.rule;
-    nic_type == record.nic_type
-        && (&spec.protocol, &spec.ports, &spec.source_ports, &spec.peer)
-            == (&rule.protocol, &rule.ports, &rule.source_ports, &rule.peer)
-        && (spec.direction, spec.local, spec.policy, spec.priority)
-            == (rule.direction, rule.local, rule.policy, rule.priority)
+pub(super) fn same_content(spec: &RuleSpec, nic_type: NicType, record: &RuleRecord) -> bool {
+    nic_type == record.nic_type && spec.describes(&record.rule)
 }
 
 /// `NicType` where a rule of a classic group does not say.
 const CLASSIC_NIC_TYPE_DEFAULT: NicType = NicType::Internet;
 
-fn nic_type_of(group: &GroupEntry, spec: &RuleSpec) -> NicType {
+pub(super) fn nic_type_of(group: &GroupEntry, spec: &RuleSpec) -> NicType {
     match group.record.vpc {
         Some(_) => NicType::Intranet,
         None => spec.nic_type.unwrap_or(CLASSIC_NIC_TYPE_DEFAULT),
@@ -161,7 +156,7 @@ impl State {
         Ok(Decision::done(changes))
     }
 
-    fn draft<'a>(
+    pub(super) fn draft<'a>(
         &self,
         context: &Context<'_>,
         group: &GroupEntry,
@@ -339,7 +334,7 @@ fn of_many(error: ApiError, number: usize, count: usize) -> ApiError {
     error.help(help.trim_end().to_owned())
 }
 
-fn rule_of(spec: &RuleSpec, id: SecurityGroupRuleId) -> Rule {
+pub(super) fn rule_of(spec: &RuleSpec, id: SecurityGroupRuleId) -> Rule {
     Rule {
         id,
         direction: spec.direction,
@@ -353,7 +348,11 @@ fn rule_of(spec: &RuleSpec, id: SecurityGroupRuleId) -> Rule {
     }
 }
 
-fn check_count(count: usize, direction: Direction, specs: &[RuleSpec]) -> Result<(), ApiError> {
+pub(super) fn check_count(
+    count: usize,
+    direction: Direction,
+    specs: &[RuleSpec],
+) -> Result<(), ApiError> {
     if count > PERMISSIONS_PER_CALL_MAX {
         let message = alloc::format!("A call may name at most {PERMISSIONS_PER_CALL_MAX} rules.");
         return Err(ApiError::invalid("InvalidParam.Permissions", message).at("Permissions"));

@@ -185,3 +185,21 @@ fn pages_go_down_the_ids_and_leave_none_out() {
     assert_eq!(left.len(), 5);
     run(&mut harness, "groups max=3 after=$ => 400 InvalidParameter.NextToken NextToken");
 }
+
+#[test]
+fn a_group_gets_another_name_and_description() {
+    check(
+        "
+        vpc v
+        group g vpc=v name=web description=front
+        modify-group g => ok
+        modify-group g name=web description=front => ok
+        modify-group g name=api
+        groups name=api => 1 [g [0, 6000, 0, 0]]
+        modify-group g description= => ok +1
+        modify-group g description= => ok
+        modify-group g name=other as=other => 404 InvalidSecurityGroupId.NotFound SecurityGroupId
+        modify-group sg-none name=other => 404 InvalidSecurityGroupId.NotFound SecurityGroupId
+        ",
+    );
+}

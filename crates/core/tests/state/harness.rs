@@ -13,6 +13,7 @@ use portcullis_core::settings::Settings;
 use portcullis_core::state::{Decision, State};
 
 /// Dice of a seed.
+#[derive(Clone)]
 pub(crate) struct SeededDice(pub u64);
 
 impl SeededDice {
@@ -48,6 +49,7 @@ pub(crate) struct Sender {
     pub(crate) dry_run: bool,
 }
 
+#[derive(Clone)]
 pub(crate) struct Harness {
     pub(crate) state: State,
     pub(crate) settings: Settings,

@@ -584,6 +584,28 @@ fn group_command(harness: &Harness, verb: &str, words: &Words, rest: &str) -> Ma
             let rules = rules(harness, direction, rest)?;
             Command::Authorize(Authorize { group: words.place(harness, 0), direction, rules })
         }
+        "modify-egress" | "modify-ingress" => {
+            let direction = verb.trim_start_matches("modify-").parse().unwrap();
+            let mut fields = fields(harness, rest, !words.options.contains_key("rule"));
+            // The description is told apart from the fields that name a rule.
+            fields.description = None;
+            let rule = match words.get("rule") {
+                Some(id) => ModifiedRule::Id(id, Box::new(fields)),
+                None => ModifiedRule::Content(RuleSpec::new(direction, fields)?),
+            };
+            Command::ModifyRule(ModifyRule {
+                group: words.place(harness, 0),
+                direction,
+                rule,
+                description: edit(words, "description"),
+            })
+        }
+        "modify-group" => Command::ModifySecurityGroupAttribute(ModifySecurityGroupAttribute {
+            group: words.place(harness, 0),
+            name: words.get("name"),
+            description: edit(words, "description"),
+        }),
+        "references" => Command::DescribeSecurityGroupReferences { groups: words.list("of") },
         "revoke-egress" | "revoke-ingress" => {
             let direction = verb.trim_start_matches("revoke-").parse().unwrap();
             let rules = match words.options.get("rules") {
@@ -604,43 +626,40 @@ fn nic_type(words: &Words) -> Option<NicType> {
     }
 }
 
-/// Rules are set apart by ` | `; `proto` is TCP and `ports` 80/80 unless said otherwise.
+/// Rules are set apart by ` | `.
 fn rules(
     harness: &Harness,
     direction: Direction,
     rest: &str,
 ) -> Result<Vec<RuleSpec>, portcullis_core::error::ApiError> {
-    let rule = |text: &str| {
-        let words = Words::new(harness, text);
-        let protocol = words.get("proto").unwrap_or("TCP".parse().unwrap());
-        let ports = match words.options.get("ports").map(String::as_str) {
-            None => Some("80/80".parse().unwrap()),
-            Some("none") => None,
-            Some(ports) => Some(ports.parse().unwrap()),
-        };
-        RuleSpec::new(
-            direction,
-            RuleFields {
-                ports,
-                port_range_list: words.get("port-list"),
-                source_ports: words.get("source-ports"),
-                source_cidr: words.get("source"),
-                ipv6_source_cidr: words.get("source6"),
-                dest_cidr: words.get("dest"),
-                ipv6_dest_cidr: words.get("dest6"),
-                peer_group: words.get("peer"),
-                peer_owner_id: words.get::<u64>("owner").map(AccountId),
-                peer_owner_account: words.get("account"),
-                peer_prefix_list: words.get("list"),
-                policy: words.get("policy"),
-                priority: words
-                    .get::<u8>("priority")
-                    .map(|p| portcullis_core::rule::Priority::new(p).unwrap()),
-                nic_type: nic_type(&words),
-                description: words.get("description"),
-                ..RuleFields::of_protocol(protocol)
-            },
-        )
-    };
-    rest.split(" | ").map(rule).collect()
+    rest.split(" | ").map(|text| RuleSpec::new(direction, fields(harness, text, true))).collect()
+}
+
+/// The fields of one rule. Where it is `whole`, `proto` is TCP and `ports` 80/80 unless said
+/// otherwise.
+fn fields(harness: &Harness, text: &str, whole: bool) -> RuleFields {
+    let words = Words::new(harness, text);
+    let default = |text: &str| whole.then(|| text.to_string());
+    let ports = words.options.get("ports").cloned().or_else(|| default("80/80"));
+    let protocol = words.options.get("proto").cloned().or_else(|| default("TCP"));
+    RuleFields {
+        protocol: protocol.map(|protocol| protocol.parse().unwrap()),
+        ports: ports.filter(|ports| ports != "none").map(|ports| ports.parse().unwrap()),
+        port_range_list: words.get("port-list"),
+        source_ports: words.get("source-ports"),
+        source_cidr: words.get("source"),
+        ipv6_source_cidr: words.get("source6"),
+        dest_cidr: words.get("dest"),
+        ipv6_dest_cidr: words.get("dest6"),
+        peer_group: words.get("peer"),
+        peer_owner_id: words.get::<u64>("owner").map(AccountId),
+        peer_owner_account: words.get("account"),
+        peer_prefix_list: words.get("list"),
+        policy: words.get("policy"),
+        priority: words
+            .get::<u8>("priority")
+            .map(|p| portcullis_core::rule::Priority::new(p).unwrap()),
+        nic_type: nic_type(&words),
+        description: words.options.get("description").and_then(|text| text.parse().ok()),
+    }
 }

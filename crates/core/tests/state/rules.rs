@@ -307,3 +307,186 @@ fn a_call_has_at_most_a_hundred_rules() {
     run(&mut harness, &call("revoke-egress", 101, "400 InvalidParam.Permissions Permissions"));
     run(&mut harness, &call("revoke-egress", 100, "ok -100"));
 }
+
+/// The ids of a group's rules, in order, become the names `r0`, `r1` …
+fn name_rules(harness: &mut Harness, group: &str) {
+    let group = harness.ids[group].parse().unwrap();
+    let rules = harness.state.world().group(&group).unwrap().rules.keys();
+    let ids: Vec<String> = rules.map(ToString::to_string).collect();
+    for (number, id) in ids.into_iter().enumerate() {
+        harness.names.insert(id.clone(), format!("r{number}"));
+        harness.ids.insert(format!("r{number}"), id);
+    }
+}
+
+#[test]
+fn a_rule_named_by_its_content_gets_another_description_only() {
+    check(
+        "
+        vpc v
+        group g vpc=v
+        egress g dest=10.0.0.0/8 description=one
+        modify-egress g dest=10.0.0.0/8 description=two => ok +1
+        modify-egress g dest=10.0.0.0/8 description=two => ok
+        modify-egress g dest=10.0.0.0/8 => ok
+        rules g => 1 [egress TCP 80/80 10.0.0.0/8 Accept 1 intranet `two`]
+        modify-egress g dest=10.0.0.0/8 description= => ok +1
+        modify-egress g dest=10.0.0.0/8 description= => ok
+        rules g => 1 [egress TCP 80/80 10.0.0.0/8 Accept 1 intranet]
+        modify-egress g dest=10.0.0.0/8 priority=2 description=x => 404 SecurityGroupRule.NotFound
+        modify-ingress g source=10.0.0.0/8 description=x => 404 SecurityGroupRule.NotFound
+        modify-egress g description=x => 400 MissingParameter.Dest DestCidrIp
+        modify-egress sg-none dest=1.1.1.1 => 404 InvalidSecurityGroupId.NotFound SecurityGroupId
+        ",
+    );
+}
+
+#[test]
+fn a_rule_named_by_its_id_changes_in_place() {
+    let mut harness = Harness::new();
+    run(
+        &mut harness,
+        "
+        vpc v
+        group g vpc=v
+        group h vpc=v
+        egress g dest=10.0.0.0/8 source=10.9.0.0/16 source-ports=1024/65535 description=one
+        ",
+    );
+    name_rules(&mut harness, "g");
+    run(
+        &mut harness,
+        "
+        modify-egress g rule=r0 => ok
+        modify-egress g rule=r0 ports=443/443 priority=7 policy=drop => ok +1
+        modify-egress g rule=r0 dest=192.0.2.1 description=two => ok +1
+        modify-egress g rule=r0 nic=internet => ok
+        rules g => 1 [egress TCP 443/443 192.0.2.1 Drop 7 intranet local=10.9.0.0/16 \
+            from=1024/65535 `two`]
+        modify-egress g rule=r0 proto=ICMP => 400 OperationDenied PortRange
+        modify-egress g rule=r0 proto=UDP ports=53/53 source-ports=-1/-1 description= => ok +1
+        rules g => 1 [egress UDP 53/53 192.0.2.1 Drop 7 intranet local=10.9.0.0/16]
+        modify-egress g rule=r0 dest6=::1 => \
+            400 InvalidOperation.ModifySgRuleEntityType Ipv6DestCidrIp
+        modify-egress g rule=r0 peer=h => 400 InvalidOperation.ModifySgRuleEntityType DestGroupId
+        modify-egress g rule=r0 list=pl-1 => \
+            400 InvalidOperation.ModifySgRuleEntityType DestPrefixListId
+        modify-egress g rule=r0 source6=::1 => \
+            400 InvalidOperation.ModifySgRuleEntityType Ipv6SourceCidrIp
+        modify-egress g rule=r0 dest=192.0.2.1 peer=h => ok
+        modify-egress g rule=r0 port-list=prl-1 => \
+            400 InvalidOperation.ModifyPortRangeType PortRangeListId
+        modify-egress g rule=sgr-none ports=1/1 => \
+            404 InvalidSecurityGroupRuleId.NotFound SecurityGroupRuleId
+        modify-ingress g rule=r0 ports=1/1 => \
+            404 InvalidSecurityGroupRuleId.NotFound SecurityGroupRuleId
+        modify-egress h rule=r0 ports=1/1 => \
+            404 InvalidSecurityGroupRuleId.NotFound SecurityGroupRuleId
+        egress g dest=192.0.2.2 proto=UDP ports=53/53 source=10.9.0.0/16 priority=7 policy=drop
+        modify-egress g rule=r0 dest=192.0.2.2 => 400 InvalidOperation.RuleDuplicate
+        modify-egress g rule=r0 dest=10.9.0.0/16 => 400 InvalidParamter.Conflict SourceCidrIp
+        modify-egress g rule=r0 dest=192.0.2.3 as=other => \
+            404 InvalidSecurityGroupId.NotFound SecurityGroupId
+        ",
+    );
+}
+
+#[test]
+fn groups_and_lists_give_way_to_others_of_their_kind() {
+    let mut harness = Harness::new();
+    harness.settings.quotas.rules_per_group = 12;
+    run(
+        &mut harness,
+        "
+        vpc v
+        group g vpc=v
+        group h vpc=v
+        group k vpc=v
+        ingress g peer=h
+        ",
+    );
+    name_rules(&mut harness, "g");
+    run(
+        &mut harness,
+        "
+        modify-ingress g rule=r0 peer=k
+        references of=h,k,h => h <- ; k <- g
+        modify-ingress g rule=r0 peer=g => 403 InvalidSecurityGroup.IsSame SourceGroupId
+        modify-ingress g rule=r0 peer=sg-none => 404 InvalidSourceGroupId.NotFound SourceGroupId
+        modify-ingress g rule=r0 source=1.1.1.1 => \
+            400 InvalidOperation.ModifySgRuleEntityType SourceCidrIp
+        delete-group h => ok -1
+        delete-group k => 403 DependencyViolation SecurityGroupId
+        references of=sg-none => 404 InvalidSecurityGroupId.NotFound SecurityGroupId
+        references of=g as=other => 404 InvalidSecurityGroupId.NotFound SecurityGroupId
+        revoke-ingress g peer=k => ok -1
+        pl a family=4 max=2
+        pl b family=4 max=6
+        pl six family=6
+        prl w max=2
+        prl x max=3
+        egress g list=a ports=none port-list=w
+        ",
+    );
+    name_rules(&mut harness, "g");
+    run(
+        &mut harness,
+        "
+        modify-egress g rule=r0 list=six => \
+            400 InvalidOperation.ModifySgRuleEntityType DestPrefixListId
+        modify-egress g rule=r0 ports=1/1 => 400 InvalidOperation.ModifyPortRangeType PortRange
+        modify-egress g rule=r0 list=pl-none => 404 InvalidPrefixListId.NotFound DestPrefixListId
+        modify-egress g rule=r0 list=b
+        modify-egress g rule=r0 port-list=x => 403 AuthorizationLimitExceed SecurityGroupId
+        modify-egress g rule=r0 list=a port-list=x
+        pl-groups a => 1 [g]
+        pl-groups b => 0 []
+        prl-groups w => 0 []
+        ",
+    );
+}
+
+#[test]
+fn the_network_of_a_classic_rule_stays() {
+    let mut harness = Harness::new();
+    run(&mut harness, "group c\negress c dest=1.1.1.1");
+    name_rules(&mut harness, "c");
+    run(
+        &mut harness,
+        "
+        modify-egress c rule=r0 nic=intranet => 400 InvalidOperation.ModifyNicType NicType
+        modify-egress c rule=r0 nic=internet ports=81/81
+        rules c => 1 [egress TCP 81/81 1.1.1.1 Accept 1 internet]
+        ",
+    );
+}
+
+#[test]
+fn another_account_s_peer_stays_its_own_through_changes() {
+    let mut harness = Harness::new();
+    run(
+        &mut harness,
+        "
+        vpc v
+        share v other
+        group g vpc=v
+        group h vpc=v
+        group theirs vpc=v as=other
+        egress g peer=theirs account=other@example.com
+        ",
+    );
+    name_rules(&mut harness, "g");
+    run(
+        &mut harness,
+        "
+        modify-egress g rule=r0 ports=81/81
+        modify-egress g rule=r0 peer=theirs priority=2
+        rules g => 1 [egress TCP 81/81 theirs Accept 2 intranet of=42/other@example.com]
+        modify-egress g rule=r0 peer=theirs owner=42
+        rules g => 1 [egress TCP 81/81 theirs Accept 2 intranet of=42/]
+        modify-egress g rule=r0 peer=h
+        rules g => 1 [egress TCP 81/81 h Accept 2 intranet]
+        modify-egress g rule=r0 peer=theirs => 404 InvalidDestGroupId.NotFound DestGroupId
+        ",
+    );
+}

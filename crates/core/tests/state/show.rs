@@ -1,6 +1,7 @@
 //! Answers as text in which ids have their names, so that scripts can say what they expect.
 use portcullis_core::command::{
-    AccessKeyRow, AccountRow, ListRow, Outcome, OwnedVpcRow, Page, VSwitchRow, VpcRow, Written,
+    AccessKeyRow, AccountRow, GroupReferences, ListRow, Outcome, OwnedVpcRow, Page, VSwitchRow,
+    VpcRow, Written,
 };
 use portcullis_core::error::{ApiError, ErrorClass};
 use portcullis_core::list::{List, ListEntry, ListKind};
@@ -113,6 +114,13 @@ fn read(harness: &Harness, outcome: &Outcome) -> String {
             let names = names.into_iter().flatten().map(|name| format!(" ({name})"));
             rule(harness, &row.record) + &names.collect::<String>()
         }),
+        Outcome::SecurityGroupReferences(rows) => {
+            let row = |row: &GroupReferences| {
+                let others: Vec<_> = row.referencing.iter().map(|other| named(&other.0)).collect();
+                format!("{} <- {}", named(&row.group), others.join(","))
+            };
+            rows.iter().map(row).collect::<Vec<_>>().join("; ")
+        }
         Outcome::NetworkInterfaces(rows) => page(rows, |row| {
             let interface = &row.interface;
             let addresses: Vec<_> = interface.addresses().map(|a| a.to_string()).collect();

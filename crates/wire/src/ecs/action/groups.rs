@@ -3,10 +3,12 @@ use std::str::FromStr;
 
 use portcullis_core::command::{
     Command, CreateSecurityGroup, DescribeSecurityGroupAttribute, DescribeSecurityGroups,
+    ModifySecurityGroupAttribute,
 };
 use portcullis_core::ids::SecurityGroupId;
 use portcullis_core::limits::{
-    IDS_PER_FILTER_MAX, LONG_RESULTS_DEFAULT, MAX_RESULTS_MAX, RULE_RESULTS_MAX,
+    IDS_PER_FILTER_MAX, LONG_RESULTS_DEFAULT, MAX_RESULTS_MAX, REFERENCED_GROUPS_PER_CALL_MAX,
+    RULE_RESULTS_MAX,
 };
 use portcullis_core::records::NicType;
 use portcullis_core::rule::{Direction, Policy};
@@ -14,7 +16,7 @@ use portcullis_core::world::{GroupType, InnerAccess};
 
 use super::shared::{
     self, ANY_TEXT, NEXT_TOKEN, PAGES, REGION, RESOURCE_GROUP_ID, SECURITY_GROUP_ID, TAGS, boolean,
-    ignored, max_results, one_of, text, unsupported,
+    ignored, max_results, one_of, row, text, unsupported,
 };
 use super::{Action, Kind, Parameter, Product};
 use crate::ecs::arguments::Arguments;
@@ -34,6 +36,8 @@ const VPC_ID: Parameter = text(
 const NOT_MANAGED: &str = "No service but this one's users manages groups.";
 const NAME: Parameter =
     text("SecurityGroupName", code::SECURITY_GROUP_NAME, NAME_LIMITS, "A name.");
+const DESCRIPTION: Parameter =
+    text("Description", code::GROUP_DESCRIPTION, DESCRIPTION_LIMITS, "A description.");
 const TYPE: Parameter = text(
     "SecurityGroupType",
     code::INVALID_PARAMETER,
@@ -53,7 +57,7 @@ pub(super) const ACTIONS: &[Action] = &[
                 REGION,
                 VPC_ID,
                 NAME,
-                text("Description", code::GROUP_DESCRIPTION, DESCRIPTION_LIMITS, "A description."),
+                DESCRIPTION,
                 TYPE,
                 RESOURCE_GROUP_ID,
                 unsupported("ServiceManaged", Kind::Boolean, NOT_MANAGED),
@@ -106,6 +110,32 @@ pub(super) const ACTIONS: &[Action] = &[
             max_results("a number from 1 to 1000", "Most rules of a part; all by default."),
         ]],
         decode: describe_attribute,
+    },
+    Action {
+        name: "DescribeSecurityGroupReferences",
+        products: &[Product::Ecs],
+        summary: "Lists, for each group, the groups that have rules which name it.",
+        write: false,
+        parameters: &[&[
+            REGION,
+            row(
+                "SecurityGroupId.N",
+                Kind::List,
+                code::SECURITY_GROUP_ID_MALFORMED,
+                "a group's id: 1 to 100 letters, digits, `-`, `_`, `.`",
+                "The groups, 10 at most.",
+            )
+            .required(),
+        ]],
+        decode: describe_references,
+    },
+    Action {
+        name: "ModifySecurityGroupAttribute",
+        products: &[Product::Ecs],
+        summary: "Changes a group's name and description.",
+        write: true,
+        parameters: &[&[REGION, SECURITY_GROUP_ID.required(), NAME, DESCRIPTION]],
+        decode: modify_attribute,
     },
     Action {
         name: "ModifySecurityGroupPolicy",
@@ -220,6 +250,23 @@ fn describe_attribute(arguments: &Arguments<'_>) -> Result<Command, Refusal> {
 /// `NicType`, in any case.
 pub(super) fn nic_type(text: &str) -> Option<NicType> {
     one_of(text, &[("internet", NicType::Internet), ("intranet", NicType::Intranet)])
+}
+
+fn describe_references(arguments: &Arguments<'_>) -> Result<Command, Refusal> {
+    let name = "SecurityGroupId.N";
+    let groups: Vec<_> = arguments.list(name, REFERENCED_GROUPS_PER_CALL_MAX)?;
+    if groups.is_empty() {
+        return Err(arguments.missing(name));
+    }
+    Ok(Command::DescribeSecurityGroupReferences { groups })
+}
+
+fn modify_attribute(arguments: &Arguments<'_>) -> Result<Command, Refusal> {
+    Ok(Command::ModifySecurityGroupAttribute(ModifySecurityGroupAttribute {
+        group: arguments.required("SecurityGroupId")?,
+        name: arguments.parse("SecurityGroupName")?,
+        description: arguments.edit("Description")?,
+    }))
 }
 
 fn modify_policy(arguments: &Arguments<'_>) -> Result<Command, Refusal> {

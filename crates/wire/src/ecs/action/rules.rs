@@ -1,6 +1,8 @@
-//! Authorizing and revoking rules, flat or as `Permissions`. The two directions mirror each other:
+//! Authorizing, modifying and revoking rules, flat or as `Permissions`. The two directions mirror each other:
 //! the peer is the destination of an egress rule and the source of an ingress rule.
-use portcullis_core::command::{Authorize, Command, Revoke, RevokedRules, RuleFields, RuleSpec};
+use portcullis_core::command::{
+    Authorize, Command, ModifiedRule, ModifyRule, Revoke, RevokedRules, RuleFields, RuleSpec,
+};
 use portcullis_core::ids::AccountId;
 use portcullis_core::net::Protocol;
 use portcullis_core::rule::{Direction, Priority};
@@ -20,14 +22,14 @@ macro_rules! rule_rows {
                 concat!($prefix, "IpProtocol"),
                 code::PROTOCOL,
                 "ALL, TCP, UDP, ICMP, ICMPv6, GRE or a number from 0 to 255",
-                "The protocol, in any case. Required.",
+                "The protocol, in any case. Required unless a rule is named by its id.",
             ),
             text(
                 concat!($prefix, "PortRange"),
                 code::PORT_RANGE,
                 "a port range: `first/last` from 1 to 65535, or `-1/-1`",
                 "Destination ports: `first/last` with TCP and UDP, `-1/-1` with all others. \
-                 Required unless `PortRangeListId` is sent.",
+                 Required unless `PortRangeListId` is sent or a rule is named by its id.",
             ),
             text(
                 concat!($prefix, "PortRangeListId"),
@@ -169,9 +171,24 @@ const REVOKED: &[Parameter] = &[row(
     "SecurityGroupRuleId.N",
     Kind::List,
     code::RULE_ID,
-    "a rule's id: 1 to 100 letters, digits, `-`, `_`, `.`",
+    RULE_LIMITS,
     "Rules by id, 100 at most; each must exist. Not together with rule fields.",
 )];
+
+const RULE_LIMITS: &str = "a rule's id: 1 to 100 letters, digits, `-`, `_`, `.`";
+
+const MODIFIED: &[Parameter] = &[
+    REGION,
+    SECURITY_GROUP_ID.required(),
+    text(
+        "SecurityGroupRuleId",
+        code::RULE_ID,
+        RULE_LIMITS,
+        "The rule: fields that are sent take the place of its own; the kind of its peer, the \
+         family of its addresses, its network and whether it names a port range list stay. Without \
+         it the fields name the rule as for a revocation, and only `Description` changes.",
+    ),
+];
 
 const EGRESS_FLAT: &[Parameter] = rule_rows!("", egress);
 const EGRESS_LISTED: &[Parameter] = rule_rows!("Permissions.N.", egress);
@@ -194,6 +211,22 @@ pub(super) const ACTIONS: &[Action] = &[
         write: true,
         parameters: &[GROUP, EGRESS_FLAT, EGRESS_LISTED],
         decode: |arguments| authorize(arguments, Direction::Egress),
+    },
+    Action {
+        name: "ModifySecurityGroupRule",
+        products: &[Product::Ecs],
+        summary: "Changes an ingress rule in place.",
+        write: true,
+        parameters: &[MODIFIED, INGRESS_FLAT],
+        decode: |arguments| modify(arguments, Direction::Ingress),
+    },
+    Action {
+        name: "ModifySecurityGroupEgressRule",
+        products: &[Product::Ecs],
+        summary: "Changes an egress rule in place.",
+        write: true,
+        parameters: &[MODIFIED, EGRESS_FLAT],
+        decode: |arguments| modify(arguments, Direction::Egress),
     },
     Action {
         name: "RevokeSecurityGroup",
@@ -242,6 +275,16 @@ fn revoke(arguments: &Arguments<'_>, direction: Direction) -> Result<Command, Re
         }
     };
     Ok(Command::Revoke(Revoke { group, direction, rules }))
+}
+
+fn modify(arguments: &Arguments<'_>, direction: Direction) -> Result<Command, Refusal> {
+    let group = arguments.required("SecurityGroupId")?;
+    let description = arguments.edit("Description")?;
+    let rule = match arguments.parse("SecurityGroupRuleId")? {
+        Some(id) => ModifiedRule::Id(id, Box::new(fields(arguments, direction)?)),
+        None => ModifiedRule::Content(spec(arguments, direction)?),
+    };
+    Ok(Command::ModifyRule(ModifyRule { group, direction, rule, description }))
 }
 
 /// The rules of `Permissions.N`; nothing where there are none.
@@ -300,13 +343,24 @@ const SOURCE: PeerNames = PeerNames {
     prefix_list: "SourcePrefixListId",
 };
 
-/// One rule from its fields. A field that another one overrules is not even read.
+/// One rule from its fields.
 fn spec(arguments: &Arguments<'_>, direction: Direction) -> Result<RuleSpec, Refusal> {
+    arguments.required::<Protocol>("IpProtocol")?;
+    RuleSpec::new(direction, fields(arguments, direction)?).map_err(|error| {
+        let mut refusal = Refusal::from(error);
+        refusal.place = arguments.place(&refusal.place);
+        refusal
+    })
+}
+
+/// The fields of one rule. One that another overrules is not even read.
+fn fields(arguments: &Arguments<'_>, direction: Direction) -> Result<RuleFields, Refusal> {
     let names = match direction {
         Direction::Egress => DEST,
         Direction::Ingress => SOURCE,
     };
-    let mut fields = RuleFields::of_protocol(arguments.required::<Protocol>("IpProtocol")?);
+    let protocol = arguments.parse("IpProtocol")?;
+    let mut fields = RuleFields { protocol, ..RuleFields::default() };
     fields.ports = arguments.parse("PortRange")?;
     if fields.ports.is_none() {
         fields.port_range_list = arguments.parse("PortRangeListId")?;
@@ -331,11 +385,7 @@ fn spec(arguments: &Arguments<'_>, direction: Direction) -> Result<RuleSpec, Ref
     fields.priority = priority(arguments)?;
     fields.nic_type = arguments.convert("NicType", nic_type)?;
     fields.description = arguments.parse("Description")?;
-    RuleSpec::new(direction, fields).map_err(|error| {
-        let mut refusal = Refusal::from(error);
-        refusal.place = arguments.place(&refusal.place);
-        refusal
-    })
+    Ok(fields)
 }
 
 /// The text, if it is digits behind at most a minus sign.

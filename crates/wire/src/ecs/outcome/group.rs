@@ -1,5 +1,5 @@
 //! Fields of security groups.
-use portcullis_core::command::{Paging, SecurityGroupAttribute, SecurityGroupRow};
+use portcullis_core::command::{GroupReferences, Paging, SecurityGroupAttribute, SecurityGroupRow};
 use portcullis_core::world::{GroupType, InnerAccess};
 
 use super::{ecs_tags, rule, time};
@@ -49,5 +49,22 @@ pub(super) fn group_attribute(fields: Fields, attribute: &SecurityGroupAttribute
         Paging::Token { .. } => fields.text_or_empty("NextToken", attribute.rules.next.as_ref()),
         Paging::All | Paging::Number { .. } => fields,
     };
-    fields.list("Permissions", "Permission", attribute.rules.rows.iter().map(rule::rule))
+    fields.list("SnapshotPolicyIds", "SnapshotPolicyId", []).list(
+        "Permissions",
+        "Permission",
+        attribute.rules.rows.iter().map(rule::rule),
+    )
+}
+
+pub(super) fn references(fields: Fields, rows: &[GroupReferences]) -> Fields {
+    let row = |row: &GroupReferences| {
+        let referencing = row.referencing.iter().map(|(group, owner)| {
+            Fields::new().text("AliUid", owner).text("SecurityGroupId", group).into()
+        });
+        Fields::new()
+            .text("SecurityGroupId", &row.group)
+            .list("ReferencingSecurityGroups", "ReferencingSecurityGroup", referencing)
+            .into()
+    };
+    fields.list("SecurityGroupReferences", "SecurityGroupReference", rows.iter().map(row))
 }

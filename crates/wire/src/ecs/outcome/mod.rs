@@ -72,6 +72,7 @@ pub(super) fn fields(
             self::page(fields, page).list("SecurityGroups", "SecurityGroup", rows)
         }
         Outcome::SecurityGroupAttribute(attribute) => group::group_attribute(fields, attribute),
+        Outcome::SecurityGroupReferences(rows) => group::references(fields, rows),
         Outcome::NetworkInterfaces(page) => {
             let rows = page.rows.iter().map(interface::interface);
             let name = "NetworkInterfaceSets";
