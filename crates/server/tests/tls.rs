@@ -1,6 +1,6 @@
 //! TLS and plain HTTP at one port, certificates read again, and the bounds of a handshake.
 
-#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
 
 mod common;
 
