@@ -2,7 +2,7 @@
 //! The checks themselves are cargo's, tidy's and the tests'.
 
 use crate::tally::Tally;
-use crate::{Outcome, datapath, deny, run, tidy};
+use crate::{Outcome, conformance, datapath, deny, run, tidy};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Instant;
@@ -73,8 +73,10 @@ pub(crate) fn ci(arguments: &[String]) -> Outcome<()> {
         return Err("takes no arguments".to_owned());
     }
     let tested = test(&["--all".to_owned()]);
+    run::headline("conformance");
+    let conforming = conformance::run(&[]);
     run::headline("deny");
-    deny::run(&[]).and(tested)
+    deny::run(&[]).and(conforming).and(tested)
 }
 
 fn clippy() -> Outcome<()> {

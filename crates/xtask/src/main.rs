@@ -3,6 +3,7 @@
 
 mod bench;
 mod check;
+mod conformance;
 mod datapath;
 mod demo;
 mod deny;
@@ -40,8 +41,14 @@ const CHORES: &[Chore] = &[
     Chore {
         name: "ci",
         usage: "ci",
-        help: "exactly what the build machine runs: test, then deny",
+        help: "exactly what the build machine runs: test, conformance, deny",
         run: check::ci,
+    },
+    Chore {
+        name: "conformance",
+        usage: "conformance [CLIENT...]",
+        help: "real SDKs, unmodified, against a live server: every step of one scenario",
+        run: conformance::run,
     },
     Chore {
         name: "bench",
