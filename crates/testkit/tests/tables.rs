@@ -73,6 +73,12 @@ fn is_sent(row: &Parameter, exchange: &Exchange) -> bool {
         || exchange.query.iter().any(|query| query.contains(&format!("{last}=")))
 }
 
+/// The name of a row in a call: of a list, the first.
+fn first(row: &str) -> String {
+    let parts = row.split('.').map(|part| if part == "N" { "1" } else { part });
+    parts.collect::<Vec<_>>().join(".")
+}
+
 #[test]
 fn every_obeyed_parameter_has_a_case() {
     let cases = cases();
@@ -149,7 +155,7 @@ fn what_has_no_effect_changes_no_command() {
         let mut pairs = sound_call(&cases, action);
         let before = decoded(action, &pairs).unwrap();
         for row in rows {
-            let name = row.name.replace(".N", ".1");
+            let name = first(row.name);
             pairs.retain(|(own, _)| *own != name);
             pairs.push((name, any_value(row.kind).to_owned()));
         }
@@ -164,7 +170,7 @@ fn what_is_not_offered_is_refused_by_its_name() {
     for action in actions() {
         for row in action.parameters() {
             let Effect::Refused(harmless) = row.effect else { continue };
-            let name = row.name.replace(".N", ".1");
+            let name = first(row.name);
             let mut pairs = sound_call(&cases, action);
             pairs.retain(|(own, _)| *own != name);
             for value in harmless {
@@ -208,8 +214,8 @@ fn what_is_obeyed_is_read() {
         for row in action.parameters().filter(|row| row.effect == Effect::Obeyed) {
             // Of a list of objects, as the one JSON text that it may come as.
             let name = match row.kind {
-                Kind::Structures => row.name.trim_end_matches(".N").replace(".N", ".1"),
-                _ => row.name.replace(".N", ".1"),
+                Kind::Structures => first(row.name.trim_end_matches(".N")),
+                _ => first(row.name),
             };
             let mut pairs = pairs.clone();
             pairs.retain(|(own, _)| *own != name);
