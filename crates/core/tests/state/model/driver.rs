@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use portcullis_core::command::*;
+use portcullis_core::error::ErrorClass;
 use portcullis_core::records::Change;
 use portcullis_core::rule::{Direction, Peer, Policy, PortMatch, Priority};
 use portcullis_core::text::Tags;
@@ -14,7 +15,7 @@ use super::{
     ADDRESSES_PER_GROUP, ASSOCIATIONS_MAX, Answer, GROUPS_MAX, GROUPS_PER_INTERFACE,
     INTERFACES_PER_GROUP, LISTS_MAX, RULES_PER_GROUP, RULES_PER_INTERFACE, refuse,
 };
-use crate::harness::{Harness, SeededDice};
+use crate::harness::{Harness, OTHER, SeededDice, Sender};
 use crate::language::run;
 
 /// The real state and the model, side by side.
@@ -69,7 +70,7 @@ impl Pair {
     }
 
     pub(super) fn some_groups(&mut self) -> Vec<String> {
-        let count = match self.dice.below(22) {
+        let count = match self.dice.below(24) {
             0 => 0,
             1 => 5,
             n => 1 + n % 3,
@@ -112,6 +113,7 @@ impl Pair {
             let token = format!("token-{}", self.tokens).parse().unwrap();
             sender.idempotency = Some(Idempotency { token, digest: [0; 32] });
         }
+        self.check_stranger(command);
         let decided = self.harness.send(&sender, command);
         let answer = match &decided {
             Ok(decision) => {
@@ -129,6 +131,21 @@ impl Pair {
             assert_eq!((&again.outcome, again.changes.len()), (&decision.outcome, 0));
         }
         Some(decision.outcome)
+    }
+
+    /// Another account can neither do what the command says nor learn whether there is such a
+    /// thing.
+    fn check_stranger(&mut self, command: &Command) {
+        let is_administrative =
+            matches!(command, Command::BindInterface { .. } | Command::UnbindInterface { .. });
+        let names_nothing =
+            matches!(command, Command::CreatePrefixList(_) | Command::CreatePortRangeList(_));
+        if is_administrative || names_nothing {
+            return;
+        }
+        let stranger = Sender { caller: OTHER, ..self.harness.sender() };
+        let error = self.harness.decide(&stranger, command).unwrap_err();
+        assert_eq!(error.class, ErrorClass::NotFound, "{command:?}: {error}");
     }
 
     pub(super) fn step(&mut self) {
@@ -160,7 +177,7 @@ impl Pair {
                 let interface = id.parse().unwrap();
                 self.send(&Command::DeleteNetworkInterface { interface }, expected);
             }
-            11 => self.change_binding(),
+            11 | 22 | 23 => self.change_binding(),
             12 => self.create_list(),
             13 | 14 => self.modify_list(),
             15 => self.delete_list(),
@@ -246,7 +263,7 @@ impl Pair {
             let expected = self.model.unbind(&id);
             self.send(&Command::UnbindInterface { interface }, expected);
         } else {
-            let device = format!("veth{}", self.dice.below(3));
+            let device = format!("veth{}", self.dice.below(2));
             let expected = self.model.bind(&id, &device);
             let device = device.parse().unwrap();
             self.send(&Command::BindInterface { interface, device }, expected);

@@ -32,7 +32,7 @@ fn refuse<T>(code: &str) -> Result<T, String> {
 
 #[test]
 fn random_commands_have_the_model_s_answers() {
-    const SEEDS: u64 = 120;
+    const SEEDS: u64 = 200;
     const STEPS: usize = 150;
     let mut codes = BTreeSet::new();
     for seed in 0..SEEDS {

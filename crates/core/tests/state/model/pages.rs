@@ -8,7 +8,7 @@ use super::naive::{ModelGroup, ModelInterface, ModelPeer, ModelRule};
 use super::naive_lists::{Kind, ModelList};
 use super::steps::{delete_list, direction, peer_text};
 use super::{ADDRESSES_PER_GROUP, INTERFACES_PER_GROUP};
-use crate::harness::{Harness, SeededDice};
+use crate::harness::{Harness, OTHER, SeededDice, Sender};
 
 /// What is listed.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ enum Listing {
     Interfaces,
     Lists(Kind),
     Associations(Kind, String),
+    /// Of groups.
+    Tags,
 }
 
 /// A row: what it is deleted by, and what it says.
@@ -65,6 +67,12 @@ fn command(listing: &Listing, paging: Paging) -> Command {
         }),
         Listing::Lists(Kind::Prefixes) => Command::DescribePrefixLists(describe_lists(paging)),
         Listing::Lists(Kind::Ports) => Command::DescribePortRangeLists(describe_lists(paging)),
+        Listing::Tags => Command::ListTagResources(ListTagResources {
+            kind: ResourceKind::SecurityGroup,
+            resources: Vec::new(),
+            searches: Vec::new(),
+            paging,
+        }),
         Listing::Associations(Kind::Prefixes, list) => {
             let list = list.parse().unwrap();
             Command::DescribePrefixListAssociations(DescribeListAssociations { list, paging })
@@ -138,9 +146,12 @@ fn list_row<K: portcullis_core::list::ListKind>(row: &ListRow<K>) -> Row {
 fn read(harness: &mut Harness, listing: &Listing, paging: Paging) -> Part {
     let sender = harness.sender();
     // Decided and no more: that reads change nothing is held against every other one.
-    let outcome = harness.decide(&sender, &command(listing, paging)).unwrap().outcome;
+    rows(&harness.decide(&sender, &command(listing, paging)).unwrap().outcome)
+}
+
+fn rows(outcome: &Outcome) -> Part {
     let id = |id: &portcullis_core::ids::SecurityGroupId| (id.to_string(), id.to_string());
-    match &outcome {
+    match outcome {
         Outcome::SecurityGroups(page) => part(page, group_row),
         Outcome::SecurityGroupAttribute(group) => part(&group.rules, rule_row),
         Outcome::NetworkInterfaces(page) => part(page, |row| {
@@ -154,6 +165,10 @@ fn read(harness: &mut Harness, listing: &Listing, paging: Paging) -> Part {
         Outcome::PortRangeLists(page) => part(page, list_row),
         Outcome::PrefixListAssociations(rows) => part(&rows.groups, id),
         Outcome::PortRangeListAssociations(rows) => part(&rows.groups, id),
+        Outcome::Tags(_, page) => part(page, |row| {
+            let (id, key) = (row.resource.id(), row.tag.key.as_str());
+            (format!("{id} {key}"), format!("{id} {key}={}", row.tag.value.as_str()))
+        }),
         other => panic!("{other:?}"),
     }
 }
@@ -216,6 +231,13 @@ fn delete(harness: &mut Harness, listing: &Listing, id: &str) {
             ]
         }
         Listing::Lists(kind) => vec![delete_list(*kind, id)],
+        Listing::Tags => {
+            let (id, key) = id.split_once(' ').unwrap();
+            vec![Command::UntagResources(UntagResources {
+                resources: vec![Resource::SecurityGroup(id.parse().unwrap())],
+                untag: Untag::Keys(vec![key.parse().unwrap()]),
+            })]
+        }
         Listing::Associations(..) => Vec::new(),
     };
     for command in commands {
@@ -253,7 +275,14 @@ impl Pair {
             Listing::Interfaces,
             Listing::Lists(Kind::Prefixes),
             Listing::Lists(Kind::Ports),
+            Listing::Tags,
         ];
+        for listing in &listings {
+            let stranger = Sender { caller: OTHER, ..self.harness.sender() };
+            let command = command(listing, Paging::All);
+            let outcome = self.harness.decide(&stranger, &command).unwrap().outcome;
+            assert_eq!(rows(&outcome).total, 0, "{listing:?}");
+        }
         let groups = self.model.groups.iter().map(|group| Listing::Rules(group.id.clone()));
         listings.extend(groups);
         let lists = self.model.lists.iter();
@@ -284,6 +313,14 @@ impl Pair {
             Listing::Interfaces => model.interfaces.iter().map(expected_interface).collect(),
             Listing::Lists(kind) => {
                 model.lists_of(*kind).map(|list| self.expected_list(list)).collect()
+            }
+            Listing::Tags => {
+                let tags = model.groups.iter().flat_map(|group| {
+                    group.tags.iter().map(|(key, value)| format!("{} {key}={value}", group.id))
+                });
+                let mut tags: Vec<String> = tags.collect();
+                tags.sort_unstable();
+                return tags;
             }
             Listing::Rules(group) => {
                 let rules = model.rules.iter().filter(|rule| rule.group == *group);
