@@ -1,5 +1,5 @@
-//! What can be listed: rows are the model's, and pages by number and by token give each row once, in
-//! order, under deletes too.
+//! What can be listed: rows are the model's, and pages by number and by token give each row once,
+//! in order, under deletes too.
 use portcullis_core::command::*;
 use portcullis_core::rule::{Direction, Peer, PortMatch};
 
@@ -245,7 +245,8 @@ fn delete(harness: &mut Harness, listing: &Listing, id: &str) {
     }
 }
 
-/// Whoever pages while rows go sees each row that stays, once and in order, and none that never was.
+/// Whoever pages while rows go sees each row that stays, once and in order, and none that never
+/// was.
 fn check_under_deletes(
     harness: &Harness,
     dice: &mut SeededDice,

@@ -84,8 +84,8 @@ const fn entry_description(name: &'static str) -> Parameter {
 const ENTRY_DOC: &str = "Entries, 200 at most in a call.";
 const ADD_DOC: &str =
     "Entries to add, 200 at most. One that is there already gets the description that is sent.";
-const REMOVE_DOC: &str = "Entries to remove, 200 at most; they go before others are added. One that is not there is no \
-     error.";
+const REMOVE_DOC: &str = "Entries to remove, 200 at most, before others are added. \
+                          One that is not there is no error.";
 
 const ADD_CIDR: &str = "AddEntry.N.Cidr";
 const ADD_PORTS: &str = "AddEntry.N.PortRange";

@@ -1,5 +1,5 @@
-//! Authorizing, modifying and revoking rules, flat or as `Permissions`. The two directions mirror each other:
-//! the peer is the destination of an egress rule and the source of an ingress rule.
+//! Authorizing, modifying and revoking rules, flat or as `Permissions`. The two directions mirror
+//! each other: the peer is the destination of an egress rule and the source of an ingress rule.
 use portcullis_core::command::{
     Authorize, Command, ModifiedRule, ModifyRule, Revoke, RevokedRules, RuleFields, RuleSpec,
 };
