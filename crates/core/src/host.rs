@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use crate::ids::{NetworkInterfaceId, SecurityGroupId, VpcId};
 use crate::limits::FLOWS_PER_INTERFACE_DEFAULT;
 use crate::net::Prefix;
-use crate::records::{Change, ConnectionTracking, Record, RecordKey};
+use crate::records::{Change, ConnectionTracking, InterfaceRecord, Record, RecordKey};
 use crate::resolve::{InterfacePolicy, interface_policy};
 use crate::state::State;
 use crate::text::DeviceName;
@@ -153,7 +153,11 @@ pub fn concerned(state: &State, changes: &[Change]) -> BTreeSet<NetworkInterface
                     Change::Put(Record::Interface(record)) => Some(record.as_ref()),
                     Change::Put(_) | Change::Delete(_) => None,
                 };
-                let members_of = state.interface(&id).into_iter().chain(after);
+                let before = state.interface(&id);
+                if before.zip(after).is_some_and(|(before, after)| decide_alike(before, after)) {
+                    continue;
+                }
+                let members_of = before.into_iter().chain(after);
                 for group in members_of.flat_map(|record| &record.groups) {
                     groups.extend(state.groups_naming(group).cloned());
                     groups.insert(group.clone());
@@ -173,11 +177,22 @@ pub fn concerned(state: &State, changes: &[Change]) -> BTreeSet<NetworkInterface
             | RecordKey::Vpc(_)
             | RecordKey::VSwitch(_)
             | RecordKey::Token(..)
-            | RecordKey::VpcShare(..) => {}
+            | RecordKey::VpcShare(..)
+            | RecordKey::Instance(_) => {}
         }
     }
     let tied = state.bindings().filter_map(|binding| state.interface(&binding.interface));
     let in_groups = tied.filter(|record| record.groups.iter().any(|g| groups.contains(g)));
     interfaces.extend(in_groups.map(|record| record.id.clone()));
     interfaces
+}
+
+/// Whether two states of an interface mean the same to every verdict: a new name or another
+/// attachment does not matter.
+fn decide_alike(one: &InterfaceRecord, other: &InterfaceRecord) -> bool {
+    one.mac == other.mac
+        && one.prefixes().eq(other.prefixes())
+        && one.groups == other.groups
+        && one.source_dest_check == other.source_dest_check
+        && one.connection_tracking == other.connection_tracking
 }

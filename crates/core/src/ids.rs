@@ -81,6 +81,8 @@ ids! {
     SecurityGroupRuleId;
     /// A network interface (ENI), `eni-…`: the unit of enforcement.
     NetworkInterfaceId;
+    /// An instance, `i-…`: what interfaces are attached to.
+    InstanceId;
     /// A VPC, `vpc-…`: the space in which addresses are unique.
     VpcId;
     /// A vSwitch, `vsw-…`: a subnet of a VPC.

@@ -22,6 +22,8 @@ pub const TAG_SEARCHES_MAX: usize = 5;
 pub const TAG_RESULTS_MAX: u32 = 50;
 /// Most rules that one call may authorize or revoke.
 pub const PERMISSIONS_PER_CALL_MAX: usize = 100;
+/// Most instances that one call may make, start, stop or delete.
+pub const INSTANCES_PER_CALL_MAX: usize = 100;
 /// Most `MaxEntries` of a prefix list.
 pub const PREFIX_LIST_ENTRIES_MAX: u16 = 200;
 /// Most `MaxEntries` of a port range list.
@@ -36,6 +38,14 @@ pub const IDS_PER_FILTER_MAX: usize = 100;
 pub const SECONDARY_ADDRESSES_MAX: usize = 49;
 /// Most IPv6 addresses of an interface.
 pub const IPV6_ADDRESSES_MAX: usize = 10;
+/// Most prefixes of one family of an interface.
+pub const INTERFACE_PREFIXES_MAX: usize = 10;
+/// Length of an interface's IPv4 prefixes.
+pub const IPV4_PREFIX_LENGTH: u8 = 28;
+/// Length of an interface's IPv6 prefixes.
+pub const IPV6_PREFIX_LENGTH: u8 = 80;
+/// Largest `QueueNumber` of an interface.
+pub const QUEUE_NUMBER_MAX: u16 = 2048;
 /// How long a client token is remembered: 24 hours.
 pub const CLIENT_TOKEN_LIFE_MS: u64 = 24 * 60 * 60 * 1000;
 /// Most expired client tokens that one write removes, so that no write pays for many.

@@ -6,6 +6,8 @@ use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::str::FromStr;
 
+use crate::limits::{IPV4_PREFIX_LENGTH, IPV6_PREFIX_LENGTH};
+
 /// IPv4 or IPv6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Family {
@@ -202,6 +204,57 @@ impl fmt::Debug for Cidr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+macro_rules! interface_prefixes {
+    ($($(#[$doc:meta])* $name:ident $family:path, $length:path, $expected:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Prefix);
+
+        impl $name {
+            /// This prefix, if it is of the one family and length.
+            pub fn new(prefix: Prefix) -> Option<Self> {
+                let fits = prefix.family() == $family && prefix.length() == $length;
+                fits.then_some(Self(prefix))
+            }
+
+            /// Its addresses.
+            pub fn prefix(self) -> Prefix {
+                self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NetError;
+
+            fn from_str(text: &str) -> Result<Self, NetError> {
+                let error = || NetError::new($expected, text);
+                let cidr: Cidr = text.parse().map_err(|_| error())?;
+                let whole = cidr == Cidr::from(cidr.prefix());
+                Self::new(cidr.prefix()).filter(|_| whole).ok_or_else(error)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    )*};
+}
+
+interface_prefixes! {
+    /// `Ipv4Prefix`: a block of IPv4 addresses that an interface has as a whole.
+    Ipv4Prefix Family::V4, IPV4_PREFIX_LENGTH, "an IPv4 block of length 28 without host bits";
+    /// `Ipv6Prefix`: a block of IPv6 addresses that an interface has as a whole.
+    Ipv6Prefix Family::V6, IPV6_PREFIX_LENGTH, "an IPv6 block of length 80 without host bits";
 }
 
 /// A hardware address.

@@ -4,6 +4,7 @@
 //! it (see [`crate::state`]). Every record belongs to one account: it names its owner, or stands in
 //! a group or on an interface that does.
 mod account;
+mod instance;
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -13,17 +14,18 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::command::Written;
 use crate::ids::{
-    AccessKeyId, AccountId, NetworkInterfaceId, PortRangeListId, PrefixListId, RegionId,
-    ResourceGroupId, RouteTableId, RouterId, SecurityGroupId, SecurityGroupRuleId, VSwitchId,
-    VpcId, ZoneId,
+    AccessKeyId, AccountId, InstanceId, NetworkInterfaceId, PortRangeListId, PrefixListId,
+    RegionId, ResourceGroupId, RouteTableId, RouterId, SecurityGroupId, SecurityGroupRuleId,
+    VSwitchId, VpcId, ZoneId,
 };
 use crate::list::{List, PortRanges, Prefixes};
-use crate::net::{Cidr, Mac, Prefix};
+use crate::net::{Cidr, Ipv4Prefix, Ipv6Prefix, Mac, Prefix};
 use crate::rule::Rule;
 use crate::text::{
     ClientToken, Description, DeviceName, Label, Name, NetworkDescription, RuleDescription, Tags,
 };
 use crate::world::{GroupType, InnerAccess};
+pub use instance::{Instance, InstanceStatus};
 
 pub use account::{AccessKey, AccessKeySecret, Account, KeySession, SecurityToken, VpcShare};
 
@@ -48,6 +50,8 @@ pub enum Record {
     Binding(Binding),
     /// The answer to a write, kept for its client token.
     Token(TokenRecord),
+    /// An instance.
+    Instance(Box<Instance>),
     /// A prefix list.
     PrefixList(PrefixListRecord),
     /// A port range list.
@@ -83,6 +87,8 @@ pub enum RecordKey {
     PrefixList(PrefixListId),
     /// Of [`Record::PortRangeList`].
     PortRangeList(PortRangeListId),
+    /// Of [`Record::Instance`].
+    Instance(InstanceId),
     /// Of [`Record::VpcShare`].
     VpcShare(VpcId, AccountId),
 }
@@ -100,6 +106,7 @@ impl Record {
             Self::Interface(r) => RecordKey::Interface(r.id.clone()),
             Self::Binding(r) => RecordKey::Binding(r.interface.clone()),
             Self::Token(r) => RecordKey::Token(r.account, r.token.clone()),
+            Self::Instance(r) => RecordKey::Instance(r.id.clone()),
             Self::PrefixList(r) => RecordKey::PrefixList(r.id.clone()),
             Self::PortRangeList(r) => RecordKey::PortRangeList(r.id.clone()),
             Self::VpcShare(r) => RecordKey::VpcShare(r.vpc.clone(), r.account),
@@ -304,6 +311,36 @@ impl ConnectionTracking {
     }
 }
 
+/// What an interface is to its instance: `Type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum InterfaceRole {
+    /// Made with the instance; never detached.
+    Primary,
+    /// Any other, and every interface that is not attached.
+    Secondary,
+}
+
+impl InterfaceRole {
+    /// The API's spelling.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Primary => "Primary",
+            Self::Secondary => "Secondary",
+        }
+    }
+}
+
+/// That an interface is attached to an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attachment {
+    /// The instance.
+    pub instance: InstanceId,
+    /// What the interface is to it.
+    pub role: InterfaceRole,
+    /// Since when, in milliseconds since 1970.
+    pub attached_ms: u64,
+}
+
 /// A network interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InterfaceRecord {
@@ -331,6 +368,10 @@ pub struct InterfaceRecord {
     pub secondary: Vec<Ipv4Addr>,
     /// Its IPv6 addresses, in the order given.
     pub ipv6: Vec<Ipv6Addr>,
+    /// Its IPv4 prefixes, in the order given.
+    pub ipv4_prefixes: Vec<Ipv4Prefix>,
+    /// Its IPv6 prefixes, in the order given.
+    pub ipv6_prefixes: Vec<Ipv6Prefix>,
     /// Its groups, in the order given.
     pub groups: Vec<SecurityGroupId>,
     /// `SourceDestCheck` as set; unset counts as on and is left out of answers.
@@ -339,6 +380,10 @@ pub struct InterfaceRecord {
     pub delete_on_release: bool,
     /// Its idle times, if set.
     pub connection_tracking: Option<ConnectionTracking>,
+    /// `QueueNumber`, if set; kept and echoed.
+    pub queue_number: Option<u16>,
+    /// What it is attached to, if to anything.
+    pub attachment: Option<Attachment>,
     /// Its resource group, if sent.
     pub resource_group: Option<ResourceGroupId>,
     /// Its tags.
@@ -355,9 +400,28 @@ impl InterfaceRecord {
             .chain(self.ipv6.iter().copied().map(IpAddr::V6))
     }
 
-    /// How many addresses it has.
+    /// All that is its own: its addresses and its prefixes.
+    pub fn prefixes(&self) -> impl Iterator<Item = Prefix> {
+        self.addresses()
+            .map(Prefix::host)
+            .chain(self.ipv4_prefixes.iter().map(|own| own.prefix()))
+            .chain(self.ipv6_prefixes.iter().map(|own| own.prefix()))
+    }
+
+    /// How many of its own it has, as quotas count: a prefix is one.
     pub fn address_count(&self) -> usize {
-        1 + self.secondary.len() + self.ipv6.len()
+        let addresses = 1 + self.secondary.len() + self.ipv6.len();
+        addresses + self.ipv4_prefixes.len() + self.ipv6_prefixes.len()
+    }
+
+    /// `Type`.
+    pub fn role(&self) -> InterfaceRole {
+        self.attachment.as_ref().map_or(InterfaceRole::Secondary, |attachment| attachment.role)
+    }
+
+    /// The instance it is attached to.
+    pub fn instance(&self) -> Option<&InstanceId> {
+        self.attachment.as_ref().map(|attachment| &attachment.instance)
     }
 }
 

@@ -135,6 +135,8 @@ quotas! {
     vswitches_per_vpc = 500 in 1..=10_000;
     /// Interfaces of an account in a region.
     interfaces_per_region = 100_000 in 1..=1_000_000;
+    /// Interfaces of an instance, the primary one too.
+    interfaces_per_instance = 32 in 1..=256;
     /// Client tokens of an account that are remembered at the same time; the default is three
     /// writes a second all day, in some hundred MB.
     client_tokens_per_account = 250_000 in 1..=10_000_000;

@@ -56,7 +56,6 @@ const WITHOUT_CASE: &[(&str, &str)] = &[
     ("EntityAlreadyExists.Account", "crates/core/tests/state/accounts.rs"),
     ("InvalidBinding.NotFound", "crates/core/tests/state/networks.rs"),
     ("InvalidOperation.DeviceInUse", "crates/core/tests/state/networks.rs"),
-    ("InvalidOperation.InvalidEniState", "crates/core/tests/state/networks.rs"),
     ("InvalidParameter.ConnectionTrackingConfiguration", "crates/core/tests/state/networks.rs"),
     ("EntityNotExist.AccessKey", "crates/core/tests/state/accounts.rs"),
     ("EntityNotExist.Account", "crates/core/tests/state/accounts.rs"),

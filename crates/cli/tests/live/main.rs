@@ -8,6 +8,7 @@
 
 mod demo;
 mod groups;
+mod instances;
 mod life;
 mod rules;
 mod running;

@@ -3,10 +3,34 @@ use alloc::vec::Vec;
 use core::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::command::{Edit, Paging};
-use crate::ids::{NetworkInterfaceId, ResourceGroupId, SecurityGroupId, VSwitchId, VpcId};
-use crate::net::Mac;
-use crate::records::{ConnectionTracking, InterfaceRecord};
+use crate::ids::{
+    InstanceId, NetworkInterfaceId, ResourceGroupId, SecurityGroupId, VSwitchId, VpcId,
+};
+use crate::net::{Ipv4Prefix, Ipv6Prefix, Mac};
+use crate::records::{ConnectionTracking, InterfaceRecord, InterfaceRole};
 use crate::text::{Description, Name, TagFilter, Tags};
+
+/// Addresses and prefixes that an interface is to get: named ones, and how many more are chosen
+/// here.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WantedAddresses {
+    /// `PrivateIpAddress.N`. One that equals the primary address is not another address.
+    pub secondary: Vec<Ipv4Addr>,
+    /// `SecondaryPrivateIpAddressCount`.
+    pub secondary_count: u8,
+    /// `Ipv4Prefix.N`.
+    pub ipv4_prefixes: Vec<Ipv4Prefix>,
+    /// `Ipv4PrefixCount`.
+    pub ipv4_prefix_count: u8,
+    /// `Ipv6Address.N`.
+    pub ipv6: Vec<Ipv6Addr>,
+    /// `Ipv6AddressCount`.
+    pub ipv6_count: u8,
+    /// `Ipv6Prefix.N`.
+    pub ipv6_prefixes: Vec<Ipv6Prefix>,
+    /// `Ipv6PrefixCount`.
+    pub ipv6_prefix_count: u8,
+}
 
 /// CreateNetworkInterface.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,14 +41,8 @@ pub struct CreateNetworkInterface {
     pub groups: Vec<SecurityGroupId>,
     /// `PrimaryIpAddress`; `None`: the lowest free one.
     pub primary: Option<Ipv4Addr>,
-    /// `PrivateIpAddress.N`. One that equals the primary address is not another address.
-    pub secondary: Vec<Ipv4Addr>,
-    /// `SecondaryPrivateIpAddressCount`: how many more, chosen here.
-    pub secondary_count: u8,
-    /// `Ipv6Address.N`.
-    pub ipv6: Vec<Ipv6Addr>,
-    /// `Ipv6AddressCount`: how many more, chosen here.
-    pub ipv6_count: u8,
+    /// Its other addresses and its prefixes.
+    pub addresses: WantedAddresses,
     /// `MacAddress`; `None`: chosen here.
     pub mac: Option<Mac>,
     /// `NetworkInterfaceName`.
@@ -37,10 +55,66 @@ pub struct CreateNetworkInterface {
     pub delete_on_release: Option<bool>,
     /// `ConnectionTrackingConfiguration`, what it leaves out filled with the defaults.
     pub connection_tracking: Option<ConnectionTracking>,
+    /// `QueueNumber`.
+    pub queue_number: Option<u16>,
     /// `ResourceGroupId`.
     pub resource_group: Option<ResourceGroupId>,
     /// `Tag.N`.
     pub tags: Tags,
+}
+
+impl CreateNetworkInterface {
+    /// One of these groups in this vSwitch; all else as it is where nothing is said.
+    pub fn new(vswitch: VSwitchId, groups: Vec<SecurityGroupId>) -> Self {
+        Self {
+            vswitch,
+            groups,
+            primary: None,
+            addresses: WantedAddresses::default(),
+            mac: None,
+            name: None,
+            description: None,
+            source_dest_check: None,
+            delete_on_release: None,
+            connection_tracking: None,
+            queue_number: None,
+            resource_group: None,
+            tags: Tags::default(),
+        }
+    }
+}
+
+/// AssignPrivateIpAddresses and AssignIpv6Addresses, each of which names one family only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssignAddresses {
+    /// `NetworkInterfaceId`.
+    pub interface: NetworkInterfaceId,
+    /// What it gets.
+    pub addresses: WantedAddresses,
+}
+
+/// UnassignPrivateIpAddresses and UnassignIpv6Addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnassignAddresses {
+    /// `NetworkInterfaceId`.
+    pub interface: NetworkInterfaceId,
+    /// `PrivateIpAddress.N`; its primary address stays.
+    pub secondary: Vec<Ipv4Addr>,
+    /// `Ipv4Prefix.N`.
+    pub ipv4_prefixes: Vec<Ipv4Prefix>,
+    /// `Ipv6Address.N`.
+    pub ipv6: Vec<Ipv6Addr>,
+    /// `Ipv6Prefix.N`.
+    pub ipv6_prefixes: Vec<Ipv6Prefix>,
+}
+
+/// Who joins or leaves a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Joiner {
+    /// `NetworkInterfaceId`.
+    Interface(NetworkInterfaceId),
+    /// `InstanceId`: its primary interface.
+    Instance(InstanceId),
 }
 
 /// DescribeNetworkInterfaces. Filters are joined by "and", the values of one filter by "or".
@@ -64,10 +138,12 @@ pub struct DescribeNetworkInterfaces {
     pub name: Option<Name>,
     /// `Status`; `Some(None)` is a status that no interface here is in.
     pub status: Option<Option<InterfaceStatus>>,
-    /// `Type`: whether `Secondary`, the only one here, was asked for.
-    pub secondary_type: Option<bool>,
-    /// `InstanceId`; nothing here is attached to an instance.
-    pub of_instance: bool,
+    /// `Type`.
+    pub role: Option<InterfaceRole>,
+    /// `InstanceId`.
+    pub instance: Option<InstanceId>,
+    /// `ServiceManaged`; no interface here is.
+    pub service_managed: Option<bool>,
     /// `ResourceGroupId`.
     pub resource_group: Option<ResourceGroupId>,
     /// `Tag.N`.
@@ -91,6 +167,8 @@ pub struct ModifyNetworkInterfaceAttribute {
     pub source_dest_check: Option<bool>,
     /// `DeleteOnRelease`.
     pub delete_on_release: Option<bool>,
+    /// `QueueNumber`.
+    pub queue_number: Option<u16>,
     /// `ConnectionTrackingConfiguration.TcpEstablishedTimeout`.
     pub tcp_established_s: Option<u16>,
     /// `ConnectionTrackingConfiguration.TcpClosedAndTimeWaitTimeout`.
@@ -102,9 +180,9 @@ pub struct ModifyNetworkInterfaceAttribute {
 /// `Status` of an interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum InterfaceStatus {
-    /// Free. Entered when it is made or unbound, left when it is bound.
+    /// Free. Entered when it is made, and when it is neither attached nor bound any more.
     Available,
-    /// Bound to a device. Entered when it is bound, left when it is unbound.
+    /// Attached to an instance or bound to a device.
     InUse,
 }
 
@@ -123,6 +201,17 @@ impl InterfaceStatus {
 pub struct NetworkInterfaceRow {
     /// The interface.
     pub interface: InterfaceRecord,
-    /// Whether it is bound.
+    /// Whether it is attached or bound.
     pub status: InterfaceStatus,
+}
+
+/// `Attribute` of DescribeNetworkInterfaceAttribute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum InterfaceAttribute {
+    /// None asked for in particular.
+    All,
+    /// `attachment`.
+    Attachment,
+    /// `connectionTrackingConfiguration`.
+    ConnectionTracking,
 }

@@ -5,6 +5,7 @@
 mod absent;
 mod account;
 mod group;
+mod instance;
 mod interface;
 mod list;
 mod network;
@@ -23,9 +24,15 @@ pub use group::{
     CreateSecurityGroup, DescribeSecurityGroupAttribute, DescribeSecurityGroups, GroupReferences,
     ModifySecurityGroupAttribute, SecurityGroupAttribute, SecurityGroupRow,
 };
+pub use instance::{
+    BatchMode, DeleteInstances, DescribeInstances, FurtherInterface, InstanceBatch,
+    InstanceFilters, InstanceResponse, InstanceRow, ModifyInstanceAttribute, NewInstance,
+    RunInstances,
+};
 pub use interface::{
-    CreateNetworkInterface, DescribeNetworkInterfaces, InterfaceStatus,
-    ModifyNetworkInterfaceAttribute, NetworkInterfaceRow,
+    AssignAddresses, CreateNetworkInterface, DescribeNetworkInterfaces, InterfaceAttribute,
+    InterfaceStatus, Joiner, ModifyNetworkInterfaceAttribute, NetworkInterfaceRow,
+    UnassignAddresses, WantedAddresses,
 };
 pub use list::{
     AddedEntry, CreateList, DescribeListAssociations, DescribeLists, ListAssociations, ListRow,
@@ -47,11 +54,12 @@ pub use tag::{
     TagResources, TagRow, TagSearch, Untag, UntagResources,
 };
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::ids::{
-    AccessKeyId, AccountId, NetworkInterfaceId, PortRangeListId, PrefixListId, RegionId,
-    SecurityGroupId, VSwitchId, VpcId,
+    AccessKeyId, AccountId, InstanceId, NetworkInterfaceId, PortRangeListId, PrefixListId,
+    RegionId, SecurityGroupId, VSwitchId, VpcId,
 };
 use crate::list::{PortRanges, Prefixes};
 use crate::settings::Settings;
@@ -226,6 +234,66 @@ pub enum Command {
         /// `NetworkInterfaceId`.
         interface: NetworkInterfaceId,
     },
+    /// DescribeNetworkInterfaceAttribute.
+    DescribeNetworkInterfaceAttribute {
+        /// `NetworkInterfaceId`.
+        interface: NetworkInterfaceId,
+        /// `Attribute`.
+        attribute: InterfaceAttribute,
+    },
+    /// AssignPrivateIpAddresses.
+    AssignPrivateIpAddresses(AssignAddresses),
+    /// AssignIpv6Addresses.
+    AssignIpv6Addresses(AssignAddresses),
+    /// UnassignPrivateIpAddresses and UnassignIpv6Addresses.
+    UnassignAddresses(UnassignAddresses),
+    /// AttachNetworkInterface.
+    AttachNetworkInterface {
+        /// `NetworkInterfaceId`.
+        interface: NetworkInterfaceId,
+        /// `InstanceId`.
+        instance: InstanceId,
+    },
+    /// DetachNetworkInterface.
+    DetachNetworkInterface {
+        /// `NetworkInterfaceId`.
+        interface: NetworkInterfaceId,
+        /// `InstanceId`.
+        instance: InstanceId,
+    },
+    /// RunInstances.
+    RunInstances(Box<RunInstances>),
+    /// CreateInstance.
+    CreateInstance(Box<NewInstance>),
+    /// StartInstance and StartInstances.
+    StartInstances(InstanceBatch),
+    /// StopInstance and StopInstances.
+    StopInstances(InstanceBatch),
+    /// DeleteInstance and DeleteInstances.
+    DeleteInstances(DeleteInstances),
+    /// DescribeInstances.
+    DescribeInstances(Box<DescribeInstances>),
+    /// DescribeInstanceAttribute.
+    DescribeInstanceAttribute {
+        /// `InstanceId`.
+        instance: InstanceId,
+    },
+    /// ModifyInstanceAttribute.
+    ModifyInstanceAttribute(ModifyInstanceAttribute),
+    /// JoinSecurityGroup.
+    JoinSecurityGroup {
+        /// `SecurityGroupId`.
+        group: SecurityGroupId,
+        /// Who joins.
+        joiner: Joiner,
+    },
+    /// LeaveSecurityGroup.
+    LeaveSecurityGroup {
+        /// `SecurityGroupId`.
+        group: SecurityGroupId,
+        /// Who leaves.
+        joiner: Joiner,
+    },
     /// Administrative: the root account and its access key; once.
     CreateRootAccount(CreateRootAccount),
     /// Administrative: a new account.
@@ -313,6 +381,9 @@ impl Command {
             | Self::DescribeSecurityGroupAttribute(_)
             | Self::DescribeSecurityGroupReferences { .. }
             | Self::DescribeNetworkInterfaces(_)
+            | Self::DescribeNetworkInterfaceAttribute { .. }
+            | Self::DescribeInstances(_)
+            | Self::DescribeInstanceAttribute { .. }
             | Self::DescribePrefixLists(_)
             | Self::DescribePrefixListAttributes { .. }
             | Self::DescribePrefixListAssociations(_)
@@ -348,6 +419,19 @@ impl Command {
             | Self::CreateNetworkInterface(_)
             | Self::ModifyNetworkInterfaceAttribute(_)
             | Self::DeleteNetworkInterface { .. }
+            | Self::AssignPrivateIpAddresses(_)
+            | Self::AssignIpv6Addresses(_)
+            | Self::UnassignAddresses(_)
+            | Self::AttachNetworkInterface { .. }
+            | Self::DetachNetworkInterface { .. }
+            | Self::RunInstances(_)
+            | Self::CreateInstance(_)
+            | Self::StartInstances(_)
+            | Self::StopInstances(_)
+            | Self::DeleteInstances(_)
+            | Self::ModifyInstanceAttribute(_)
+            | Self::JoinSecurityGroup { .. }
+            | Self::LeaveSecurityGroup { .. }
             | Self::CreateRootAccount(_)
             | Self::CreateAccount { .. }
             | Self::DeleteAccount { .. }
@@ -359,6 +443,20 @@ impl Command {
             | Self::UnshareVpc { .. }
             | Self::BindInterface { .. }
             | Self::UnbindInterface { .. } => true,
+        }
+    }
+}
+
+impl Command {
+    /// Whether it is about several instances at once: a dry run of it succeeds by another code.
+    pub(crate) fn is_batch(&self) -> bool {
+        if let Self::StartInstances(batch)
+        | Self::StopInstances(batch)
+        | Self::DeleteInstances(DeleteInstances { batch, .. }) = self
+        {
+            batch.mode != BatchMode::Single
+        } else {
+            false
         }
     }
 }

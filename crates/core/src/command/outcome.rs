@@ -3,17 +3,20 @@
 //! Rows carry records and what is counted beside them; how they are spelled is the wire's business.
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::command::{
-    Absent, AccessKeyRow, AccountRow, GroupReferences, ListAssociations, ListRow,
-    NetworkInterfaceRow, OwnedVpcRow, Page, ResourceKind, RouteTableRow, SecurityGroupAttribute,
-    SecurityGroupRow, Service, TagRow, VSwitchRow, VpcRow,
+    Absent, AccessKeyRow, AccountRow, GroupReferences, InstanceResponse, InstanceRow,
+    InterfaceAttribute, ListAssociations, ListRow, NetworkInterfaceRow, OwnedVpcRow, Page,
+    ResourceKind, RouteTableRow, SecurityGroupAttribute, SecurityGroupRow, Service, TagRow,
+    VSwitchRow, VpcRow,
 };
 use crate::ids::{
-    AccountId, PortRangeListId, PrefixListId, RegionId, ResourceGroupId, RouteTableId, RouterId,
-    SecurityGroupId, VSwitchId, VpcId, ZoneId,
+    AccountId, InstanceId, NetworkInterfaceId, PortRangeListId, PrefixListId, RegionId,
+    ResourceGroupId, RouteTableId, RouterId, SecurityGroupId, VSwitchId, VpcId, ZoneId,
 };
 use crate::list::{PortRanges, Prefixes};
+use crate::net::{Ipv4Prefix, Ipv6Prefix};
 use crate::records::{Binding, InterfaceRecord, PortRangeListRecord, PrefixListRecord};
 use crate::settings::Region;
 
@@ -54,6 +57,12 @@ pub enum Outcome {
     SecurityGroupReferences(Vec<GroupReferences>),
     /// Of DescribeNetworkInterfaces.
     NetworkInterfaces(Page<NetworkInterfaceRow>),
+    /// Of DescribeNetworkInterfaceAttribute.
+    NetworkInterfaceAttribute(Box<NetworkInterfaceRow>, InterfaceAttribute),
+    /// Of DescribeInstances.
+    Instances(Page<InstanceRow>),
+    /// Of DescribeInstanceAttribute.
+    InstanceAttribute(Box<InstanceRow>),
     /// Of DescribePrefixLists.
     PrefixLists(Page<ListRow<Prefixes>>),
     /// Of DescribePrefixListAttributes.
@@ -114,6 +123,33 @@ pub enum Written {
     },
     /// CreateNetworkInterface: the interface as it was made.
     NetworkInterface(Box<InterfaceRecord>),
+    /// AssignPrivateIpAddresses: what was assigned.
+    AssignedIpv4 {
+        /// `NetworkInterfaceId`.
+        interface: NetworkInterfaceId,
+        /// `PrivateIpSet`.
+        addresses: Vec<Ipv4Addr>,
+        /// `Ipv4PrefixSet`.
+        prefixes: Vec<Ipv4Prefix>,
+    },
+    /// AssignIpv6Addresses: what was assigned.
+    AssignedIpv6 {
+        /// `NetworkInterfaceId`.
+        interface: NetworkInterfaceId,
+        /// `Ipv6Sets`.
+        addresses: Vec<Ipv6Addr>,
+        /// `Ipv6PrefixSets`.
+        prefixes: Vec<Ipv6Prefix>,
+    },
+    /// RunInstances.
+    Instances(Vec<InstanceId>),
+    /// CreateInstance.
+    Instance {
+        /// `InstanceId`.
+        instance: InstanceId,
+    },
+    /// StartInstances, StopInstances, DeleteInstances: how it went with each.
+    Batch(Vec<InstanceResponse>),
     /// CreateRootAccount, CreateAccount.
     Account {
         /// The account.

@@ -9,8 +9,8 @@ use core::str::FromStr;
 
 use crate::command::Paging;
 use crate::ids::{
-    NetworkInterfaceId, PortRangeListId, PrefixListId, ResourceGroupId, SecurityGroupId, VSwitchId,
-    VpcId,
+    InstanceId, NetworkInterfaceId, PortRangeListId, PrefixListId, ResourceGroupId,
+    SecurityGroupId, VSwitchId, VpcId,
 };
 use crate::text::{Tag, TagKey, Tags};
 
@@ -64,6 +64,8 @@ kinds! {
     SecurityGroup(SecurityGroupId);
     /// A network interface.
     NetworkInterface(NetworkInterfaceId);
+    /// `instance`.
+    Instance(InstanceId);
     /// A prefix list.
     PrefixList(PrefixListId);
     /// A port range list.

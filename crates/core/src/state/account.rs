@@ -141,6 +141,7 @@ impl State {
             // Bound interfaces are interfaces.
             bindings: _,
             vpc_shares,
+            instances,
             index: _,
         } = self;
         fn named<T: core::fmt::Display>(kind: &str, id: T) -> String {
@@ -160,10 +161,13 @@ impl State {
         let port_range_lists = port_range_lists.values().filter(|r| r.owner == account);
         let port_range_lists = port_range_lists.map(|r| named("port range list", &r.id));
         let lists = prefix_lists.chain(port_range_lists);
+        let instances = instances.values().filter(|r| r.owner == account);
+        let instances = instances.map(|r| named("instance", &r.id));
         let shares = vpc_shares.values().filter(|r| r.account == account);
         let shares = shares.map(|r| named("a share of VPC", &r.vpc));
         let networks = keys.chain(vpcs).chain(vswitches).chain(groups).chain(interfaces);
-        networks.chain(lists).chain(shares).take(NAMED_IN_REFUSAL_MAX).collect()
+        let owned = networks.chain(instances).chain(lists).chain(shares);
+        owned.take(NAMED_IN_REFUSAL_MAX).collect()
     }
 
     pub(super) fn describe_accounts(&self, context: &Context<'_>) -> Decision {

@@ -4,8 +4,8 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use crate::ids::{
-    AccessKeyId, AccountId, NetworkInterfaceId, PortRangeListId, PrefixListId, RegionId,
-    SecurityGroupId, VSwitchId, VpcId,
+    AccessKeyId, AccountId, InstanceId, NetworkInterfaceId, PortRangeListId, PrefixListId,
+    RegionId, SecurityGroupId, VSwitchId, VpcId,
 };
 use crate::net::Mac;
 use crate::state::multimap::Multimap;
@@ -30,11 +30,13 @@ pub(super) struct Index {
     pub(super) vswitches: Multimap<Place, VSwitchId>,
     pub(super) groups: Multimap<Place, SecurityGroupId>,
     pub(super) interfaces: Multimap<Place, NetworkInterfaceId>,
+    pub(super) instances: Multimap<Place, InstanceId>,
     pub(super) prefix_lists: Multimap<Place, PrefixListId>,
     pub(super) port_range_lists: Multimap<Place, PortRangeListId>,
     pub(super) vswitches_of_vpc: Multimap<VpcId, VSwitchId>,
     pub(super) groups_of_vpc: Multimap<VpcId, SecurityGroupId>,
     pub(super) interfaces_of_vswitch: Multimap<VSwitchId, NetworkInterfaceId>,
+    pub(super) interfaces_of_instance: Multimap<InstanceId, NetworkInterfaceId>,
     pub(super) pools: BTreeMap<VSwitchId, Pool>,
     pub(super) macs: BTreeMap<Mac, NetworkInterfaceId>,
     pub(super) devices: BTreeMap<DeviceName, NetworkInterfaceId>,

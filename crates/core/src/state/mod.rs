@@ -10,6 +10,7 @@ mod describe;
 mod draw;
 mod group;
 mod index;
+mod instance;
 mod interface;
 mod list;
 mod modify_rule;
@@ -33,13 +34,14 @@ use alloc::vec::Vec;
 use crate::command::{Command, Context, Outcome, Written};
 use crate::error::ApiError;
 use crate::ids::{
-    AccessKeyId, AccountId, NetworkInterfaceId, PortRangeListId, PrefixListId, RegionId,
-    SecurityGroupId, SecurityGroupRuleId, VSwitchId, VpcId,
+    AccessKeyId, AccountId, InstanceId, NetworkInterfaceId, PortRangeListId, PrefixListId,
+    RegionId, SecurityGroupId, SecurityGroupRuleId, VSwitchId, VpcId,
 };
 use crate::list::{PortRanges, Prefixes};
 use crate::records::{
-    AccessKey, Account, Binding, Change, GroupRecord, InterfaceRecord, PortRangeListRecord,
-    PrefixListRecord, Record, RecordKey, RuleRecord, TokenRecord, VSwitch, Vpc, VpcShare,
+    AccessKey, Account, Binding, Change, GroupRecord, Instance, InterfaceRecord,
+    PortRangeListRecord, PrefixListRecord, Record, RecordKey, RuleRecord, TokenRecord, VSwitch,
+    Vpc, VpcShare,
 };
 use crate::text::ClientToken;
 use crate::world::World;
@@ -67,6 +69,7 @@ pub struct State {
     port_range_lists: BTreeMap<PortRangeListId, PortRangeListRecord>,
     bindings: BTreeMap<NetworkInterfaceId, Binding>,
     tokens: BTreeMap<(AccountId, ClientToken), TokenRecord>,
+    instances: BTreeMap<InstanceId, Instance>,
     vpc_shares: BTreeMap<(VpcId, AccountId), VpcShare>,
     index: Index,
 }
@@ -121,7 +124,7 @@ impl State {
                 decision
             }
         };
-        if context.dry_run { Err(dry_run_passed()) } else { Ok(decision) }
+        if context.dry_run { Err(dry_run_passed(command)) } else { Ok(decision) }
     }
 
     // tidy: long because it is one table, of every command to the function that decides it
@@ -211,6 +214,30 @@ impl State {
             Command::DeleteNetworkInterface { interface } => {
                 self.delete_interface(context, interface)
             }
+            Command::DescribeNetworkInterfaceAttribute { interface, attribute } => {
+                self.describe_interface_attribute(context, interface, *attribute)
+            }
+            Command::AssignPrivateIpAddresses(command) => self.assign_ipv4(context, command),
+            Command::AssignIpv6Addresses(command) => self.assign_ipv6(context, command),
+            Command::UnassignAddresses(command) => self.unassign(context, command),
+            Command::AttachNetworkInterface { interface, instance } => {
+                self.attach(context, interface, instance)
+            }
+            Command::DetachNetworkInterface { interface, instance } => {
+                self.detach(context, interface, instance)
+            }
+            Command::JoinSecurityGroup { group, joiner } => self.join(context, group, joiner),
+            Command::LeaveSecurityGroup { group, joiner } => self.leave(context, group, joiner),
+            Command::RunInstances(command) => self.run_instances(context, command),
+            Command::CreateInstance(command) => self.create_instance(context, command),
+            Command::StartInstances(batch) => self.start_instances(context, batch),
+            Command::StopInstances(batch) => self.stop_instances(context, batch),
+            Command::DeleteInstances(command) => self.delete_instances(context, command),
+            Command::DescribeInstances(command) => self.describe_instances(context, command),
+            Command::DescribeInstanceAttribute { instance } => {
+                self.describe_instance_attribute(context, instance)
+            }
+            Command::ModifyInstanceAttribute(command) => self.modify_instance(context, command),
             Command::CreateRootAccount(command) => self.create_root_account(context, command),
             Command::CreateAccount { name } => self.create_account(context, name),
             Command::DeleteAccount { account } => self.delete_account(*account),
@@ -252,6 +279,7 @@ impl State {
             Record::Interface(record) => self.put_interface(*record),
             Record::Binding(record) => self.put_binding(record),
             Record::Token(record) => self.put_token(record),
+            Record::Instance(record) => self.put_instance(*record),
             Record::PrefixList(record) => self.put_list(record),
             Record::PortRangeList(record) => self.put_list(record),
             Record::VpcShare(record) => self.put_vpc_share(record),
@@ -269,6 +297,7 @@ impl State {
             RecordKey::Interface(id) => self.remove_interface(id),
             RecordKey::Binding(id) => self.remove_binding(id),
             RecordKey::Token(account, token) => self.remove_token(*account, token),
+            RecordKey::Instance(id) => self.remove_instance(id),
             RecordKey::PrefixList(id) => self.remove_list::<Prefixes>(id),
             RecordKey::PortRangeList(id) => self.remove_list::<PortRanges>(id),
             RecordKey::VpcShare(vpc, account) => self.remove_vpc_share(vpc, *account),
@@ -291,8 +320,10 @@ impl State {
         let port_range_lists = self.port_range_lists.values().cloned().map(Record::PortRangeList);
         let shares = self.vpc_shares.values().cloned().map(Record::VpcShare);
         let networks = accounts.chain(access_keys).chain(vpcs).chain(vswitches);
+        let instances = self.instances.values().cloned().map(Box::new).map(Record::Instance);
         let bound = networks.chain(groups).chain(rules).chain(interfaces).chain(bindings);
-        bound.chain(tokens).chain(prefix_lists).chain(port_range_lists).chain(shares)
+        let lists = prefix_lists.chain(port_range_lists);
+        bound.chain(tokens).chain(instances).chain(lists).chain(shares)
     }
 
     /// What verdicts depend on.
@@ -367,7 +398,12 @@ impl State {
     }
 }
 
-fn dry_run_passed() -> ApiError {
-    ApiError::invalid("DryRunOperation", "Request validation has been passed with DryRun flag set.")
-        .at("DryRun")
+fn dry_run_passed(command: &Command) -> ApiError {
+    let message = "Request validation has been passed with DryRun flag set.";
+    let passed = if command.is_batch() {
+        ApiError::invalid("DRYRUN.SUCCESS", message)
+    } else {
+        ApiError::invalid("DryRunOperation", message)
+    };
+    passed.at("DryRun")
 }

@@ -13,8 +13,8 @@ use crate::error::ApiError;
 use crate::ids::{AccountId, RegionId, ResourceGroupId};
 use crate::limits::TAGS_PER_RESOURCE_MAX;
 use crate::records::{
-    Change, GroupRecord, InterfaceRecord, PortRangeListRecord, PrefixListRecord, Record, VSwitch,
-    Vpc,
+    Change, GroupRecord, Instance, InterfaceRecord, PortRangeListRecord, PrefixListRecord, Record,
+    VSwitch, Vpc,
 };
 use crate::state::account::sees;
 use crate::state::describe::{in_sight, part};
@@ -85,6 +85,7 @@ impl State {
         match resource {
             Resource::SecurityGroup(id) => labelled!(self.groups.get(id).map(|own| &own.record)),
             Resource::NetworkInterface(id) => labelled!(self.interfaces.get(id)),
+            Resource::Instance(id) => labelled!(self.instances.get(id)),
             Resource::PrefixList(id) => labelled!(self.prefix_lists.get(id)),
             Resource::PortRangeList(id) => labelled!(self.port_range_lists.get(id)),
             Resource::Vpc(id) => labelled!(self.vpcs.get(id)),
@@ -125,6 +126,11 @@ impl State {
                 let record = self.port_range_lists.get(id)?.clone();
                 Some(Record::PortRangeList(PortRangeListRecord { tags, resource_group, ..record }))
             }
+            Resource::Instance(id) => {
+                let record = self.instances.get(id)?.clone();
+                let record = Instance { tags, resource_group, ..record };
+                Some(Record::Instance(Box::new(record)))
+            }
             Resource::Vpc(id) => {
                 let record = self.vpcs.get(id)?.clone();
                 Some(Record::Vpc(Vpc { tags, resource_group, ..record }))
@@ -153,6 +159,7 @@ impl State {
             ResourceKind::NetworkInterface => {
                 all(in_sight(&index.interfaces, context), Resource::NetworkInterface)
             }
+            ResourceKind::Instance => all(in_sight(&index.instances, context), Resource::Instance),
             ResourceKind::PrefixList => {
                 all(in_sight(&index.prefix_lists, context), Resource::PrefixList)
             }

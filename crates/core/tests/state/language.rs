@@ -9,7 +9,9 @@ use portcullis_core::command::*;
 use portcullis_core::ids::AccountId;
 use portcullis_core::list::{ListEntry, ListKind, PortRanges, Prefixes};
 use portcullis_core::net::{Cidr, Family};
-use portcullis_core::records::{AccessKeySecret, NicType, SecurityToken};
+use portcullis_core::records::{
+    AccessKeySecret, InstanceStatus, InterfaceRole, NicType, SecurityToken,
+};
 use portcullis_core::rule::Direction;
 use portcullis_core::text::{Tag, TagFilter, Tags};
 use portcullis_core::world::{GroupType, InnerAccess};
@@ -216,7 +218,6 @@ fn command(harness: &Harness, verb: &str, words: &Words, rest: &str) -> Made {
         | "delete-key" | "keys" | "share" | "unshare" | "owned-vpcs" => {
             account_command(harness, verb, words)
         }
-        "eni" | "modify-eni" | "delete-eni" | "enis" => interface_command(harness, verb, words),
         "pl" => Command::CreatePrefixList(create_list(words, scope(words).unwrap())),
         "modify-pl" => Command::ModifyPrefixList(modify_list(harness, words)),
         "delete-pl" => Command::DeletePrefixList { list: words.place(harness, 0) },
@@ -231,6 +232,12 @@ fn command(harness: &Harness, verb: &str, words: &Words, rest: &str) -> Made {
         "prl-groups" => {
             Command::DescribePortRangeListAssociations(list_associations(harness, words))
         }
+        "eni" | "modify-eni" | "delete-eni" | "enis" | "eni-attribute" | "assign" | "assign6"
+        | "unassign" | "join" | "leave" | "attach" | "detach" => {
+            interface_command(harness, verb, words)
+        }
+        "run" | "instance" | "start" | "stop" | "delete-instance" | "modify-instance"
+        | "instance-attribute" | "instances" => instance_command(harness, verb, words),
         _ => group_command(harness, verb, words, rest)?,
     })
 }
@@ -300,6 +307,7 @@ fn kind_of(id: &str) -> ResourceKind {
         Some("eni") => ResourceKind::NetworkInterface,
         Some("pl") => ResourceKind::PrefixList,
         Some("prl") => ResourceKind::PortRangeList,
+        Some("i") => ResourceKind::Instance,
         Some("vpc") => ResourceKind::Vpc,
         Some("vsw") => ResourceKind::VSwitch,
         _ => panic!("no kind of `{id}`"),
@@ -481,25 +489,136 @@ where
     DescribeListAssociations { list: words.place(harness, 0), paging: words.paging() }
 }
 
+/// `more`, `more-ipv6`, `more-prefixes`, `more-prefixes6` are how many to choose.
+fn wanted_addresses(words: &Words) -> WantedAddresses {
+    WantedAddresses {
+        secondary: words.list("secondary"),
+        secondary_count: words.get("more").unwrap_or(0),
+        ipv4_prefixes: words.list("prefixes"),
+        ipv4_prefix_count: words.get("more-prefixes").unwrap_or(0),
+        ipv6: words.list("ipv6"),
+        ipv6_count: words.get("more-ipv6").unwrap_or(0),
+        ipv6_prefixes: words.list("prefixes6"),
+        ipv6_prefix_count: words.get("more-prefixes6").unwrap_or(0),
+    }
+}
+
+fn new_interface(words: &Words) -> CreateNetworkInterface {
+    CreateNetworkInterface {
+        primary: words.get("primary"),
+        addresses: wanted_addresses(words),
+        mac: words.get("mac"),
+        name: words.get("name"),
+        description: words.get("description"),
+        source_dest_check: words.get("check"),
+        delete_on_release: words.get("delete-on-release"),
+        tags: words.tags(),
+        ..CreateNetworkInterface::new(words.get("vswitch").unwrap(), words.list("groups"))
+    }
+}
+
+fn new_instance(words: &Words) -> NewInstance {
+    let interface =
+        CreateNetworkInterface { name: None, tags: Tags::default(), ..new_interface(words) };
+    NewInstance {
+        name: words.get("name"),
+        deletion_protection: words.get("protected"),
+        zone: words.get("zone"),
+        image: words.get("image"),
+        tags: words.tags(),
+        ..NewInstance::new(interface)
+    }
+}
+
+/// `with=` are interfaces that are there, `eth1=` the vSwitch of one that is made.
+fn run_instances(words: &Words) -> RunInstances {
+    let existing = words.list("with").into_iter().map(FurtherInterface::Existing);
+    let made = words.get("eth1").map(|vswitch| {
+        let groups = words.list("groups");
+        FurtherInterface::New(Box::new(CreateNetworkInterface::new(vswitch, groups)))
+    });
+    RunInstances {
+        instance: new_instance(words),
+        further: existing.chain(made).collect(),
+        amount: words.get("amount").unwrap_or(1),
+        unique_suffix: words.flag("suffix"),
+    }
+}
+
+fn batch(words: &Words, harness: &Harness) -> InstanceBatch {
+    let mode = if words.flag("together") {
+        BatchMode::AllTogether
+    } else if words.flag("each") {
+        BatchMode::SuccessFirst
+    } else {
+        BatchMode::Single
+    };
+    let modes = ["together", "each", "force", "dry"];
+    let ids = words.places.iter().filter(|word| !modes.contains(&word.as_str()));
+    let ids = ids.map(|word| harness.ids.get(word).unwrap_or(word).parse().unwrap());
+    InstanceBatch { instances: ids.collect(), mode }
+}
+
+fn instance_command(harness: &Harness, verb: &str, words: &Words) -> Command {
+    match verb {
+        "run" => Command::RunInstances(Box::new(run_instances(words))),
+        "instance" => Command::CreateInstance(Box::new(new_instance(words))),
+        "start" => Command::StartInstances(batch(words, harness)),
+        "stop" => Command::StopInstances(batch(words, harness)),
+        "delete-instance" => Command::DeleteInstances(DeleteInstances {
+            batch: batch(words, harness),
+            force: words.flag("force"),
+        }),
+        "modify-instance" => Command::ModifyInstanceAttribute(ModifyInstanceAttribute {
+            instance: words.place(harness, 0),
+            groups: words.options.get("groups").map(|_| words.list("groups")),
+            name: words.get("name"),
+            description: Edit::Keep,
+            host_name: words.get("host"),
+            deletion_protection: words.get("protected"),
+            queue_number: words.get("queues"),
+        }),
+        "instance-attribute" => {
+            Command::DescribeInstanceAttribute { instance: words.place(harness, 0) }
+        }
+        "instances" => Command::DescribeInstances(Box::new(DescribeInstances {
+            filters: InstanceFilters {
+                instances: words.options.get("ids").map(|_| words.list("ids")),
+                group: words.get("group"),
+                vpc: words.get("vpc"),
+                vswitch: words.get("vswitch"),
+                zone: words.get("zone"),
+                private_addresses: words.options.get("address").map(|_| words.list("address")),
+                ipv6_addresses: words.list("ipv6"),
+                name: words.get("name"),
+                status: words.options.get("status").map(|status| match status.as_str() {
+                    "Running" => Some(InstanceStatus::Running),
+                    "Stopped" => Some(InstanceStatus::Stopped),
+                    _ => None,
+                }),
+                image: words.get("image"),
+                tags: words.tag_filters(),
+                nothing: words.flag("nothing"),
+                ..InstanceFilters::default()
+            },
+            paging: words.paging(),
+        })),
+        _ => panic!("no such verb: {verb}"),
+    }
+}
+
+/// The joiner is an instance where it was made as one.
+fn joiner(harness: &Harness, words: &Words) -> Joiner {
+    let id: String = words.place(harness, 0);
+    match id.starts_with("i-") {
+        true => Joiner::Instance(id.parse().unwrap()),
+        false => Joiner::Interface(id.parse().unwrap()),
+    }
+}
+
 fn interface_command(harness: &Harness, verb: &str, words: &Words) -> Command {
     match verb {
-        "eni" => Command::CreateNetworkInterface(CreateNetworkInterface {
-            vswitch: words.get("vswitch").unwrap(),
-            groups: words.list("groups"),
-            primary: words.get("primary"),
-            secondary: words.list("secondary"),
-            secondary_count: words.get("more").unwrap_or(0),
-            ipv6: words.list("ipv6"),
-            ipv6_count: words.get("more-ipv6").unwrap_or(0),
-            mac: words.get("mac"),
-            name: words.get("name"),
-            description: words.get("description"),
-            source_dest_check: words.get("check"),
-            delete_on_release: None,
-            connection_tracking: None,
-            resource_group: None,
-            tags: words.tags(),
-        }),
+        "eni" => Command::CreateNetworkInterface(new_interface(words)),
         "modify-eni" => Command::ModifyNetworkInterfaceAttribute(ModifyNetworkInterfaceAttribute {
             interface: words.place(harness, 0),
             groups: words.options.get("groups").map(|_| words.list("groups")),
@@ -507,10 +626,46 @@ fn interface_command(harness: &Harness, verb: &str, words: &Words) -> Command {
             description: edit(words, "description"),
             source_dest_check: words.get("check"),
             delete_on_release: words.get("delete-on-release"),
+            queue_number: words.get("queues"),
             tcp_established_s: words.get("tcp"),
             tcp_closed_s: words.get("closed"),
             udp_s: words.get("udp"),
         }),
+        "assign" | "assign6" => {
+            let interface = words.place(harness, 0);
+            let command = AssignAddresses { interface, addresses: wanted_addresses(words) };
+            match verb {
+                "assign" => Command::AssignPrivateIpAddresses(command),
+                _ => Command::AssignIpv6Addresses(command),
+            }
+        }
+        "unassign" => Command::UnassignAddresses(UnassignAddresses {
+            interface: words.place(harness, 0),
+            secondary: words.list("secondary"),
+            ipv4_prefixes: words.list("prefixes"),
+            ipv6: words.list("ipv6"),
+            ipv6_prefixes: words.list("prefixes6"),
+        }),
+        "join" => Command::JoinSecurityGroup {
+            group: words.place(harness, 1),
+            joiner: joiner(harness, words),
+        },
+        "leave" => Command::LeaveSecurityGroup {
+            group: words.place(harness, 1),
+            joiner: joiner(harness, words),
+        },
+        "attach" => Command::AttachNetworkInterface {
+            interface: words.place(harness, 0),
+            instance: words.place(harness, 1),
+        },
+        "detach" => Command::DetachNetworkInterface {
+            interface: words.place(harness, 0),
+            instance: words.place(harness, 1),
+        },
+        "eni-attribute" => Command::DescribeNetworkInterfaceAttribute {
+            interface: words.place(harness, 0),
+            attribute: InterfaceAttribute::ConnectionTracking,
+        },
         "delete-eni" => Command::DeleteNetworkInterface { interface: words.place(harness, 0) },
         "enis" => Command::DescribeNetworkInterfaces(DescribeNetworkInterfaces {
             interfaces: words.list("ids"),
@@ -526,8 +681,12 @@ fn interface_command(harness: &Harness, verb: &str, words: &Words) -> Command {
                 "InUse" => Some(InterfaceStatus::InUse),
                 _ => None,
             }),
-            secondary_type: words.get("secondary"),
-            of_instance: words.flag("instance"),
+            role: words.options.get("type").map(|role| match role.as_str() {
+                "Primary" => InterfaceRole::Primary,
+                _ => InterfaceRole::Secondary,
+            }),
+            instance: words.get("instance"),
+            service_managed: words.get("managed"),
             resource_group: None,
             tags: words.tag_filters(),
             paging: words.paging(),

@@ -4,9 +4,11 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod accounts;
+mod addresses;
 mod groups;
 mod harness;
 mod hosts;
+mod instances;
 mod language;
 mod lists;
 mod model;

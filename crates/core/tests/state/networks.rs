@@ -116,18 +116,20 @@ fn an_interface_gets_addresses_of_its_vswitch() {
         vswitches ids=s => 1 [s 10.0.0.0/29 fd00:0:0:1::/64 free=1]
         eni d vswitch=s groups=g more=1 => 403 InvalidVSwitchId.IpNotEnough PrivateIpAddress
         eni d vswitch=s groups=g primary=10.0.0.3 => 403 InvalidIp.IpRepeated PrimaryIpAddress
-        eni d vswitch=s groups=g primary=10.0.0.0 => 400 InvalidIp.Address PrimaryIpAddress
-        eni d vswitch=s groups=g primary=10.0.0.5 => 400 InvalidIp.Address PrimaryIpAddress
-        eni d vswitch=s groups=g primary=10.0.1.5 => 400 InvalidIp.Address PrimaryIpAddress
+        eni d vswitch=s groups=g primary=10.0.0.0 => 403 InvalidVSwitchId.IpInvalid PrimaryIpAddress
+        eni d vswitch=s groups=g primary=10.0.0.5 => 403 InvalidVSwitchId.IpInvalid PrimaryIpAddress
+        eni d vswitch=s groups=g primary=10.0.1.5 => 403 InvalidVSwitchId.IpInvalid PrimaryIpAddress
         eni d vswitch=s groups=g secondary=10.0.0.4,10.0.0.4 => \
             400 InvalidPrivateIpAddress.Duplicated PrivateIpAddress
         eni d vswitch=s groups=g ipv6=fd00:0:0:1::1 => 403 InvalidIp.IpRepeated Ipv6Address
-        eni d vswitch=s groups=g ipv6=fd00:0:0:2::9 => 400 InvalidIp.Address Ipv6Address
-        eni d vswitch=s groups=g ipv6=fd00:0:0:1:: => 400 InvalidIp.Address Ipv6Address
-        eni d vswitch=s groups=g more-ipv6=11 => 400 InvalidParameter Ipv6Address
+        eni d vswitch=s groups=g ipv6=fd00:0:0:2::9 => 403 InvalidIp.Address Ipv6Address
+        eni d vswitch=s groups=g ipv6=fd00:0:0:1:: => 403 InvalidIp.Address Ipv6Address
+        eni d vswitch=s groups=g more-ipv6=11 => \
+            403 InvalidOperation.Ipv6CountExceeded Ipv6Address
         eni d vswitch=plain groups=g ipv6=fd00:0:0:1::7 => \
-            400 InvalidVSwitch.Ipv6NotTurnOn VSwitchId
-        eni d vswitch=plain groups=g more=50 => 400 InvalidParameter PrivateIpAddress
+            403 InvalidVSwitch.Ipv6NotTurnOn VSwitchId
+        eni d vswitch=plain groups=g more=50 => \
+            403 InvalidOperation.Ipv4CountExceeded PrivateIpAddress
         eni d vswitch=plain groups=g more=49
         eni x vswitch=vsw-none groups=g => 404 InvalidVSwitchId.NotFound VSwitchId
         eni x vswitch=plain groups=g as=other => 404 InvalidVSwitchId.NotFound VSwitchId
@@ -174,9 +176,11 @@ fn interfaces_are_found_by_what_they_are() {
         enis tags=k => 1 [a 10.0.0.1 g Available]
         enis status=InUse => 0 []
         enis status=Attaching => 0 []
-        enis secondary=false => 0 []
-        enis secondary=true name=aa => 1 [a 10.0.0.1 g Available]
-        enis instance => 0 []
+        enis type=Primary => 0 []
+        enis type=Secondary name=aa => 1 [a 10.0.0.1 g Available]
+        enis instance=i-none => 0 []
+        enis managed=true => 0 []
+        enis managed=false name=aa => 1 [a 10.0.0.1 g Available]
         enis as=other => 0 []
         enis ids=a group=h => 0 []
         ",

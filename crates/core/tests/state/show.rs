@@ -1,11 +1,12 @@
 //! Answers as text in which ids have their names, so that scripts can say what they expect.
 use portcullis_core::command::{
-    AccessKeyRow, AccountRow, GroupReferences, ListRow, Outcome, OwnedVpcRow, Page, VSwitchRow,
-    VpcRow, Written,
+    AccessKeyRow, AccountRow, GroupReferences, InstanceResponse, InstanceRow, ListRow,
+    NetworkInterfaceRow, Outcome, OwnedVpcRow, Page, VSwitchRow, VpcRow, Written,
 };
 use portcullis_core::error::{ApiError, ErrorClass};
 use portcullis_core::list::{List, ListEntry, ListKind};
-use portcullis_core::records::{Change, RuleRecord};
+use portcullis_core::net::Prefix;
+use portcullis_core::records::{Change, InstanceStatus, RuleRecord};
 use portcullis_core::rule::{Peer, PortMatch};
 use portcullis_core::state::Decision;
 
@@ -19,6 +20,9 @@ pub(crate) fn made(written: &Written) -> Option<String> {
         Written::VSwitch { vswitch } => Some(vswitch.to_string()),
         Written::SecurityGroup { group } => Some(group.to_string()),
         Written::NetworkInterface(interface) => Some(interface.id.to_string()),
+        Written::Instances(instances) => instances.first().map(ToString::to_string),
+        Written::Instance { instance } => Some(instance.to_string()),
+        Written::AssignedIpv4 { .. } | Written::AssignedIpv6 { .. } | Written::Batch(_) => None,
         Written::Account { account } => Some(account.to_string()),
         Written::PrefixList { list } => Some(list.to_string()),
         Written::PortRangeList { list } => Some(list.to_string()),
@@ -52,9 +56,30 @@ pub(crate) fn decision(harness: &Harness, decision: &Decision) -> String {
             if deletes > 0 {
                 text += &format!(" -{deletes}");
             }
-            text
+            text + &more(harness, decision)
         }
         outcome => read(harness, outcome),
+    }
+}
+
+/// What a write answers beside that it is done.
+fn more(harness: &Harness, decision: &Decision) -> String {
+    match &decision.outcome {
+        Outcome::Written(Written::AssignedIpv4 { addresses, prefixes, .. }) => {
+            format!(" {addresses:?} {prefixes:?}")
+        }
+        Outcome::Written(Written::AssignedIpv6 { addresses, prefixes, .. }) => {
+            format!(" {addresses:?} {prefixes:?}")
+        }
+        Outcome::Written(Written::Batch(responses)) => {
+            let status = |status: Option<InstanceStatus>| status.map_or("-", InstanceStatus::name);
+            let row = |response: &InstanceResponse| {
+                let (from, to) = (status(response.previous), status(response.current));
+                format!(" {}:{}:{from}>{to}", name(harness, &response.instance), response.code)
+            };
+            responses.iter().map(row).collect()
+        }
+        _ => String::new(),
     }
 }
 
@@ -121,17 +146,6 @@ fn read(harness: &Harness, outcome: &Outcome) -> String {
             };
             rows.iter().map(row).collect::<Vec<_>>().join("; ")
         }
-        Outcome::NetworkInterfaces(rows) => page(rows, |row| {
-            let interface = &row.interface;
-            let addresses: Vec<_> = interface.addresses().map(|a| a.to_string()).collect();
-            format!(
-                "{} {} {} {}",
-                named(&interface.id),
-                addresses.join(","),
-                names(harness, &interface.groups),
-                row.status.name()
-            )
-        }),
         Outcome::Accounts(rows) => {
             let row = |row: &AccountRow| {
                 let keys = [row.access_keys, row.temporary_keys];
@@ -156,6 +170,10 @@ fn read(harness: &Harness, outcome: &Outcome) -> String {
             };
             rows.iter().map(row).collect::<Vec<_>>().join("; ")
         }
+        Outcome::NetworkInterfaces(rows) => page(rows, |row| interface(harness, row)),
+        Outcome::NetworkInterfaceAttribute(row, _) => interface(harness, row),
+        Outcome::Instances(rows) => page(rows, |row| instance(harness, row)),
+        Outcome::InstanceAttribute(row) => instance(harness, row),
         Outcome::PrefixLists(rows) => page(rows, |row| list_row(harness, row)),
         Outcome::PortRangeLists(rows) => page(rows, |row| list_row(harness, row)),
         Outcome::PrefixListAttributes(list) => entries(list),
@@ -208,6 +226,42 @@ fn entries<K: ListKind>(list: &List<K>) -> String {
         Some(text) => format!("{} `{text}`", entry.value),
     };
     list.entries.iter().map(entry).collect::<Vec<_>>().join("; ")
+}
+
+fn interface(harness: &Harness, row: &NetworkInterfaceRow) -> String {
+    let interface = &row.interface;
+    let own: Vec<_> = interface.prefixes().map(cidr).collect();
+    let instance = interface.attachment.as_ref().map_or(String::new(), |attachment| {
+        format!(" {} of {}", attachment.role.name(), name(harness, &attachment.instance))
+    });
+    format!(
+        "{} {} {} {}{instance}",
+        name(harness, &interface.id),
+        own.join(","),
+        names(harness, &interface.groups),
+        row.status.name()
+    )
+}
+
+/// An address without its length.
+fn cidr(prefix: Prefix) -> String {
+    match prefix == Prefix::host(prefix.address()) {
+        true => prefix.address().to_string(),
+        false => prefix.to_string(),
+    }
+}
+
+fn instance(harness: &Harness, row: &InstanceRow) -> String {
+    let further: Vec<_> = row.further.iter().map(|own| own.primary.to_string()).collect();
+    let further =
+        if further.is_empty() { String::new() } else { format!("+{}", further.join("+")) };
+    format!(
+        "{} {} {}{further} {}",
+        name(harness, &row.instance.id),
+        row.instance.status.name(),
+        row.primary.primary,
+        names(harness, &row.primary.groups)
+    )
 }
 
 fn rule(harness: &Harness, record: &RuleRecord) -> String {

@@ -240,6 +240,39 @@ impl Estate {
         Ok(())
     }
 
+    /// Runs an instance whose primary interface has the addresses of this number in the subnet; its
+    /// id. The interface is known by the instance's name.
+    ///
+    /// # Errors
+    /// When the API refuses it.
+    pub fn run_instance(
+        &mut self,
+        name: &str,
+        number: u8,
+        groups: &[String],
+    ) -> Result<String, String> {
+        let (ipv4, ipv6) = (SUBNET.address(number), SUBNET.address_v6(number));
+        let mut parameters = vec![
+            ("VSwitchId".to_owned(), self.vswitch.clone()),
+            ("PrivateIpAddress".to_owned(), ipv4.to_string()),
+            ("Ipv6Address.1".to_owned(), ipv6.to_string()),
+            ("InstanceName".to_owned(), format!("instance-{name}")),
+        ];
+        for (index, group) in groups.iter().enumerate() {
+            let number = format!("SecurityGroupIds.{}", index + 1);
+            parameters.push((number, self.group(group)?.to_owned()));
+        }
+        let answer = self.client.call("RunInstances", &borrowed(&parameters))?;
+        let instance = answer.text("/InstanceIdSets/InstanceIdSet/0")?;
+        let answer = self.client.call("DescribeNetworkInterfaces", &[("InstanceId", &instance)])?;
+        let place = "/NetworkInterfaceSets/NetworkInterfaceSet/0";
+        let id = answer.text(&format!("{place}/NetworkInterfaceId"))?;
+        let mac = mac_of(&answer.text(&format!("{place}/MacAddress"))?)?;
+        let groups = groups.iter().cloned().collect();
+        self.interfaces.insert(name.to_owned(), Interface { id, mac, ipv4, ipv6, groups });
+        Ok(instance)
+    }
+
     /// Adds a rule and finds its id.
     ///
     /// # Errors
@@ -378,6 +411,13 @@ impl Estate {
             })
             .collect()
     }
+}
+
+/// A link-layer address as people write it.
+fn mac_of(text: &str) -> Result<Mac, String> {
+    let bytes = text.split(':').map(|byte| u8::from_str_radix(byte, 16));
+    let bytes: Vec<u8> = bytes.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
+    bytes.try_into().map_err(|_| format!("`{text}` is no link-layer address"))
 }
 
 /// The action that adds this rule.

@@ -137,6 +137,21 @@ impl Scene {
         Ok(())
     }
 
+    /// Runs an instance by the API and makes the machine that it stands for; its id there. Its
+    /// primary interface is not yet bound.
+    ///
+    /// # Errors
+    /// When the API or the machine refuses it.
+    pub fn run_instance(&mut self, name: &str, groups: &[String]) -> Result<String, String> {
+        let taken = u8::try_from(self.instances.len()).map_err(|error| error.to_string())?;
+        let number = FIRST_NUMBER + taken;
+        let id = self.estate.run_instance(name, number, groups)?;
+        let mac = self.estate.interface(name)?.mac;
+        let instance = self.topology.instance_with(name, SUBNET, number, mac)?;
+        self.instances.insert(name.to_owned(), instance);
+        Ok(id)
+    }
+
     /// Binds an instance's interface to its device; in force when this returns.
     ///
     /// # Errors

@@ -154,10 +154,24 @@ impl Topology {
     /// # Errors
     /// When its device cannot be made.
     pub fn instance(&self, name: &str, subnet: Subnet, number: u8) -> Result<Instance, String> {
+        self.instance_with(name, subnet, number, [2, 0, 0, 0, 0x77, number])
+    }
+
+    /// The same with this link-layer address.
+    ///
+    /// # Errors
+    /// When its device cannot be made.
+    pub fn instance_with(
+        &self,
+        name: &str,
+        subnet: Subnet,
+        number: u8,
+        mac: Mac,
+    ) -> Result<Instance, String> {
         let namespace = namespace()?;
         let instance = Instance {
             host_device: format!("pc-{name}"),
-            mac: [2, 0, 0, 0, 0x77, number],
+            mac,
             ipv4: subnet.address(number),
             ipv6: subnet.address_v6(number),
             subnet,

@@ -39,3 +39,5 @@ pub const WAIT_TIMEOUT_MS_DEFAULT: u64 = 10_000;
 pub const TAGS_PER_CALL_MAX: usize = 100;
 /// Most groups that one call may name for an interface; how many it may be in is a quota.
 pub const INTERFACE_GROUPS_NAMED_MAX: usize = 64;
+/// Most interfaces that one RunInstances may name; how many an instance may have is a quota.
+pub const INSTANCE_INTERFACES_NAMED_MAX: usize = 32;

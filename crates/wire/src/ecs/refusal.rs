@@ -229,6 +229,11 @@ codes! {
     INTERFACE_NAME 400 "InvalidNetworkInterfaceName.Malformed";
     PRIVATE_IP 400 "InvalidPrivateIpAddress.Malformed";
     IPV6_ADDRESS 400 "InvalidIpv6Address.Malformed";
+    INSTANCE_MALFORMED 400 "InvalidInstanceId.Malformed";
+    INTERFACE_INSTANCE_MALFORMED 400 "InvalidInstanceID.Malformed";
+    INSTANCE_NAME 400 "InvalidInstanceName.Malformed";
+    HOST_NAME 400 "InvalidHostName.Malformed";
+    NETWORK_INTERFACE 400 "InvalidParam.NetworkInterface";
     MAC_ADDRESS 400 "InvalidParam.MacAddress";
 }
 

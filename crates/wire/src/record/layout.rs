@@ -1,22 +1,23 @@
 //! What lies in each record, in order. What the key says is not said again.
 //!
-//! A list here is a format: a change to one is a new version, with the old list kept for reading.
+//! A list here is a format: a change to one is a new version (see `newest`), with the old list
+//! kept for reading.
 use std::sync::Arc;
 
 use portcullis_core::command::Written;
 use portcullis_core::ids::{
-    AccessKeyId, AccountId, NetworkInterfaceId, SecurityGroupId, SecurityGroupRuleId, VSwitchId,
-    VpcId,
+    AccessKeyId, AccountId, InstanceId, NetworkInterfaceId, SecurityGroupId, SecurityGroupRuleId,
+    VSwitchId, VpcId,
 };
 use portcullis_core::list::{List, ListKind};
 use portcullis_core::records::{
-    AccessKey, Account, Binding, GroupRecord, InterfaceRecord, KeySession, Record, RecordKey,
-    RuleRecord, SecurityToken, TokenRecord, VSwitch, Vpc, VpcShare,
+    AccessKey, Account, Binding, GroupRecord, Instance, InterfaceRecord, KeySession, Record,
+    RecordKey, RuleRecord, SecurityToken, TokenRecord, VSwitch, Vpc, VpcShare,
 };
 use portcullis_core::rule::Rule;
 
 use crate::record::field::{Field, Reader, read_bytes, read_text, write_bytes};
-use crate::record::{ACCESS_KEY_SEALED, Problem, Sealing};
+use crate::record::{ACCESS_KEY_SEALED, INTERFACE_WITH_PREFIXES, Problem, Sealing};
 
 macro_rules! layouts {
     ($(
@@ -46,8 +47,13 @@ layouts! {
         owner region vpc group_type inner_access name description resource_group tags created_ms
     ]
     InterfaceRecord write_interface read_interface (id: NetworkInterfaceId) [
-        owner region vpc vswitch zone name description mac primary secondary ipv6 groups
-        source_dest_check delete_on_release connection_tracking resource_group tags created_ms
+        owner region vpc vswitch zone name description mac primary secondary ipv6 ipv4_prefixes
+        ipv6_prefixes groups source_dest_check delete_on_release connection_tracking queue_number
+        attachment resource_group tags created_ms
+    ]
+    Instance write_instance read_instance (id: InstanceId) [
+        owner region name description host_name instance_type image key_pair status
+        deletion_protection resource_group tags created_ms started_ms
     ]
     Binding write_binding read_binding (interface: NetworkInterfaceId) [device created_ms]
 }
@@ -104,6 +110,38 @@ fn read_access_key(
         0 => Ok(AccessKey { id, secret, account, active, created_ms, session }),
         _ => Err(Problem::BadValue("sealed secret")),
     }
+}
+
+/// Version 1 of an interface: without prefixes, queues and attachment.
+fn read_interface_1(
+    id: NetworkInterfaceId,
+    reader: &mut Reader<'_>,
+) -> Result<InterfaceRecord, Problem> {
+    Ok(InterfaceRecord {
+        id,
+        owner: Field::read(reader)?,
+        region: Field::read(reader)?,
+        vpc: Field::read(reader)?,
+        vswitch: Field::read(reader)?,
+        zone: Field::read(reader)?,
+        name: Field::read(reader)?,
+        description: Field::read(reader)?,
+        mac: Field::read(reader)?,
+        primary: Field::read(reader)?,
+        secondary: Field::read(reader)?,
+        ipv6: Field::read(reader)?,
+        ipv4_prefixes: Vec::new(),
+        ipv6_prefixes: Vec::new(),
+        groups: Field::read(reader)?,
+        source_dest_check: Field::read(reader)?,
+        delete_on_release: Field::read(reader)?,
+        connection_tracking: Field::read(reader)?,
+        queue_number: None,
+        attachment: None,
+        resource_group: Field::read(reader)?,
+        tags: Field::read(reader)?,
+        created_ms: Field::read(reader)?,
+    })
 }
 
 fn write_rule(record: &RuleRecord, out: &mut Vec<u8>) {
@@ -213,7 +251,7 @@ impl Field for Written {
                 group.write(out);
             }
             Self::NetworkInterface(interface) => {
-                out.push(4);
+                out.push(20);
                 interface.id.write(out);
                 write_interface(interface, out);
             }
@@ -228,6 +266,30 @@ impl Field for Written {
             Self::PortRangeList { list } => {
                 out.push(7);
                 list.write(out);
+            }
+            Self::AssignedIpv4 { interface, addresses, prefixes } => {
+                out.push(21);
+                interface.write(out);
+                addresses.write(out);
+                prefixes.write(out);
+            }
+            Self::AssignedIpv6 { interface, addresses, prefixes } => {
+                out.push(22);
+                interface.write(out);
+                addresses.write(out);
+                prefixes.write(out);
+            }
+            Self::Instances(instances) => {
+                out.push(23);
+                instances.write(out);
+            }
+            Self::Instance { instance } => {
+                out.push(24);
+                instance.write(out);
+            }
+            Self::Batch(responses) => {
+                out.push(25);
+                responses.write(out);
             }
         }
     }
@@ -244,12 +306,30 @@ impl Field for Written {
             2 => Self::VSwitch { vswitch: Field::read(reader)? },
             3 => Self::SecurityGroup { group: Field::read(reader)? },
             4 => {
+                // An interface as version 1 of its record has it.
+                let id = Field::read(reader)?;
+                Self::NetworkInterface(Box::new(read_interface_1(id, reader)?))
+            }
+            5 => Self::Account { account: Field::read(reader)? },
+            20 => {
                 let id = Field::read(reader)?;
                 Self::NetworkInterface(Box::new(read_interface(id, reader)?))
             }
-            5 => Self::Account { account: Field::read(reader)? },
             6 => Self::PrefixList { list: Field::read(reader)? },
             7 => Self::PortRangeList { list: Field::read(reader)? },
+            21 => Self::AssignedIpv4 {
+                interface: Field::read(reader)?,
+                addresses: Field::read(reader)?,
+                prefixes: Field::read(reader)?,
+            },
+            22 => Self::AssignedIpv6 {
+                interface: Field::read(reader)?,
+                addresses: Field::read(reader)?,
+                prefixes: Field::read(reader)?,
+            },
+            23 => Self::Instances(Field::read(reader)?),
+            24 => Self::Instance { instance: Field::read(reader)? },
+            25 => Self::Batch(Field::read(reader)?),
             _ => return Err(Problem::BadValue(Self::NAME)),
         })
     }
@@ -270,6 +350,7 @@ pub(super) fn write(record: &Record, sealing: Sealing<'_>, out: &mut Vec<u8>) {
         Record::PrefixList(record) => write_list(record, out),
         Record::PortRangeList(record) => write_list(record, out),
         Record::VpcShare(record) => record.created_ms.write(out),
+        Record::Instance(record) => write_instance(record, out),
     }
 }
 
@@ -289,6 +370,9 @@ pub(super) fn read(
         RecordKey::VSwitch(id) => Record::VSwitch(read_vswitch(id, reader)?),
         RecordKey::Group(id) => Record::Group(read_group(id, reader)?),
         RecordKey::Rule(group, id) => Record::Rule(Arc::new(read_rule(group, id, reader)?)),
+        RecordKey::Interface(id) if version < INTERFACE_WITH_PREFIXES => {
+            Record::Interface(Box::new(read_interface_1(id, reader)?))
+        }
         RecordKey::Interface(id) => Record::Interface(Box::new(read_interface(id, reader)?)),
         RecordKey::Binding(id) => Record::Binding(read_binding(id, reader)?),
         RecordKey::PrefixList(id) => Record::PrefixList(read_list(id, reader)?),
@@ -303,5 +387,6 @@ pub(super) fn read(
         RecordKey::VpcShare(vpc, account) => {
             Record::VpcShare(VpcShare { vpc, account, created_ms: Field::read(reader)? })
         }
+        RecordKey::Instance(id) => Record::Instance(Box::new(read_instance(id, reader)?)),
     })
 }

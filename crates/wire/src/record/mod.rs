@@ -25,6 +25,8 @@ use seal::{Fingerprint, SealKey};
 const VERSION: u8 = 1;
 /// Access keys whose secrets are sealed; those of before held them as they are.
 const ACCESS_KEY_SEALED: u8 = 2;
+/// Interfaces with prefixes, queues and attachment.
+const INTERFACE_WITH_PREFIXES: u8 = 2;
 /// Between the group and the rule in a rule's key; ids have no such byte.
 const SEPARATOR: u8 = 0;
 
@@ -39,6 +41,7 @@ mod kind {
     pub(super) const INTERFACE: u8 = 7;
     pub(super) const BINDING: u8 = 8;
     pub(super) const TOKEN: u8 = 9;
+    pub(super) const INSTANCE: u8 = 20;
     pub(super) const PREFIX_LIST: u8 = 10;
     pub(super) const PORT_RANGE_LIST: u8 = 11;
     pub(super) const VPC_SHARE: u8 = 32;
@@ -137,6 +140,7 @@ pub fn encode_key(key: &RecordKey) -> Vec<u8> {
             bytes.extend_from_slice(token.as_str().as_bytes());
             bytes
         }
+        RecordKey::Instance(id) => text(kind::INSTANCE, id.as_str()),
         RecordKey::VpcShare(vpc, account) => {
             let mut bytes = vec![kind::VPC_SHARE];
             bytes.extend_from_slice(&account.0.to_be_bytes());
@@ -172,6 +176,7 @@ struct Sealing<'a> {
 fn newest(key: &[u8]) -> u8 {
     match key.first() {
         Some(&kind::ACCESS_KEY) => ACCESS_KEY_SEALED,
+        Some(&kind::INTERFACE) => INTERFACE_WITH_PREFIXES,
         _ => VERSION,
     }
 }
@@ -216,6 +221,7 @@ pub fn decode_key(key: &[u8]) -> Result<RecordKey, RecordError> {
                 .and_then(|(account, token)| Some(RecordKey::Token(account, id(token)?))),
             kind::VPC_SHARE => account(rest)
                 .and_then(|(account, vpc)| Some(RecordKey::VpcShare(id(vpc)?, account))),
+            kind::INSTANCE => id(rest).map(RecordKey::Instance),
             _ => return Err(error(Problem::UnknownKind)),
         };
     decoded.ok_or_else(bad)

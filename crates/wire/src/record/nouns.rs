@@ -2,14 +2,18 @@
 //! holds what no request could.
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use portcullis_core::command::InstanceResponse;
 use portcullis_core::ids::{
-    AccessKeyId, AccountId, NetworkInterfaceId, PortRangeListId, PrefixListId, RegionId,
-    ResourceGroupId, RouteTableId, RouterId, SecurityGroupId, SecurityGroupRuleId, VSwitchId,
-    VpcId, ZoneId,
+    AccessKeyId, AccountId, InstanceId, NetworkInterfaceId, PortRangeListId, PrefixListId,
+    RegionId, ResourceGroupId, RouteTableId, RouterId, SecurityGroupId, SecurityGroupRuleId,
+    VSwitchId, VpcId, ZoneId,
 };
 use portcullis_core::list::ListEntry;
-use portcullis_core::net::{Cidr, Family, Mac, Ports, Prefix, Protocol};
-use portcullis_core::records::{AccessKeySecret, ConnectionTracking, NicType, PeerOwner};
+use portcullis_core::net::{Cidr, Family, Ipv4Prefix, Ipv6Prefix, Mac, Ports, Prefix, Protocol};
+use portcullis_core::records::{
+    AccessKeySecret, Attachment, ConnectionTracking, InstanceStatus, InterfaceRole, NicType,
+    PeerOwner,
+};
 use portcullis_core::rule::{Direction, Peer, Policy, PortMatch, Priority};
 use portcullis_core::text::{
     AccountName, ClientToken, Description, DeviceName, EntryDescription, Label, ListName, Name,
@@ -39,7 +43,7 @@ macro_rules! texts {
 
 texts! {
     AccessKeyId NetworkInterfaceId PortRangeListId PrefixListId RegionId ResourceGroupId
-    RouteTableId RouterId SecurityGroupId SecurityGroupRuleId VSwitchId VpcId ZoneId
+    InstanceId RouteTableId RouterId SecurityGroupId SecurityGroupRuleId VSwitchId VpcId ZoneId
     AccountName ClientToken Description DeviceName EntryDescription Label ListName Name
     NetworkDescription RuleDescription TagKey TagValue
 }
@@ -71,6 +75,8 @@ choices! {
     Family { Family::V4 = 0, Family::V6 = 1 }
     Direction { Direction::Egress = 0, Direction::Ingress = 1 }
     Policy { Policy::Drop = 0, Policy::Accept = 1 }
+    InterfaceRole { InterfaceRole::Primary = 0, InterfaceRole::Secondary = 1 }
+    InstanceStatus { InstanceStatus::Running = 0, InstanceStatus::Stopped = 1 }
 }
 
 impl Field for AccountId {
@@ -160,6 +166,58 @@ impl Field for Prefix {
         let cidr = Cidr::read(reader)?;
         let prefix = cidr.prefix();
         if Cidr::from(prefix) == cidr { Ok(prefix) } else { Err(Problem::BadValue(Self::NAME)) }
+    }
+}
+
+macro_rules! interface_prefixes {
+    ($($noun:ident)*) => {$(
+        impl Field for $noun {
+            const NAME: &'static str = stringify!($noun);
+
+            fn write(&self, out: &mut Vec<u8>) {
+                self.prefix().write(out);
+            }
+
+            fn read(reader: &mut Reader<'_>) -> Result<Self, Problem> {
+                Self::new(Prefix::read(reader)?).ok_or(Problem::BadValue(Self::NAME))
+            }
+        }
+    )*};
+}
+
+interface_prefixes! { Ipv4Prefix Ipv6Prefix }
+
+impl Field for Attachment {
+    const NAME: &'static str = "attachment";
+
+    fn write(&self, out: &mut Vec<u8>) {
+        self.instance.write(out);
+        self.role.write(out);
+        self.attached_ms.write(out);
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Problem> {
+        let (instance, role) = (Field::read(reader)?, Field::read(reader)?);
+        Ok(Self { instance, role, attached_ms: Field::read(reader)? })
+    }
+}
+
+impl Field for InstanceResponse {
+    const NAME: &'static str = "response";
+
+    fn write(&self, out: &mut Vec<u8>) {
+        self.instance.write(out);
+        self.code.write(out);
+        self.message.write(out);
+        self.previous.write(out);
+        self.current.write(out);
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Problem> {
+        let (instance, code, message) =
+            (Field::read(reader)?, Field::read(reader)?, Field::read(reader)?);
+        let (previous, current) = (Field::read(reader)?, Field::read(reader)?);
+        Ok(Self { instance, code, message, previous, current })
     }
 }
 

@@ -1,14 +1,14 @@
 //! Every record that can be is the same after it was stored, and damaged bytes are refused.
 use std::sync::Arc;
 
-use portcullis_core::command::Written;
+use portcullis_core::command::{InstanceResponse, Written};
 use portcullis_core::ids::AccountId;
 use portcullis_core::list::{List, ListEntry, ListKind};
-use portcullis_core::net::{Cidr, Family, Mac, Ports, Protocol};
+use portcullis_core::net::{Cidr, Family, Ipv4Prefix, Ipv6Prefix, Mac, Ports, Prefix, Protocol};
 use portcullis_core::records::{
-    AccessKey, AccessKeySecret, Account, Binding, Change, ConnectionTracking, GroupRecord,
-    InterfaceRecord, KeySession, NicType, PeerOwner, Record, RecordKey, RuleRecord, SecurityToken,
-    TokenRecord, VSwitch, Vpc, VpcShare,
+    AccessKey, AccessKeySecret, Account, Attachment, Binding, Change, ConnectionTracking,
+    GroupRecord, Instance, InstanceStatus, InterfaceRecord, InterfaceRole, KeySession, NicType,
+    PeerOwner, Record, RecordKey, RuleRecord, SecurityToken, TokenRecord, VSwitch, Vpc, VpcShare,
 };
 use portcullis_core::rule::{Direction, Peer, Policy, PortMatch, Priority, Rule};
 use portcullis_core::text::{Tag, Tags};
@@ -184,6 +184,78 @@ fn rule() -> impl Strategy<Value = Record> {
     )
 }
 
+fn ipv4_prefixes() -> impl Strategy<Value = Vec<Ipv4Prefix>> {
+    let prefix = any::<[u8; 4]>().prop_map(|octets| {
+        let address = std::net::Ipv4Addr::from(octets).into();
+        Ipv4Prefix::new(Prefix::new(address, 28).unwrap()).unwrap()
+    });
+    collection::vec(prefix, 0..3)
+}
+
+fn ipv6_prefixes() -> impl Strategy<Value = Vec<Ipv6Prefix>> {
+    let prefix = any::<[u8; 16]>().prop_map(|octets| {
+        let address = std::net::Ipv6Addr::from(octets).into();
+        Ipv6Prefix::new(Prefix::new(address, 80).unwrap()).unwrap()
+    });
+    collection::vec(prefix, 0..3)
+}
+
+fn status() -> impl Strategy<Value = InstanceStatus> {
+    sample::select(vec![InstanceStatus::Running, InstanceStatus::Stopped])
+}
+
+fn instance() -> impl Strategy<Value = Record> {
+    let label = || option::of(text("[^\\p{C}h]{1,128}"));
+    let names = (id(), any::<u64>(), id(), option::of(text("[a-z]{2,128}")));
+    let rest = (status(), any::<bool>(), option::of(id()), tags(), option::of(any::<u64>()));
+    let labels = (label(), label(), label(), label());
+    (names, labels, rest, any::<u64>()).prop_map(|(names, labels, rest, created_ms)| {
+        Record::Instance(Box::new(Instance {
+            id: names.0,
+            owner: AccountId(names.1),
+            region: names.2,
+            name: names.3,
+            description: None,
+            host_name: labels.0,
+            instance_type: labels.1,
+            image: labels.2,
+            key_pair: labels.3,
+            status: rest.0,
+            deletion_protection: rest.1,
+            resource_group: rest.2,
+            tags: rest.3,
+            created_ms,
+            started_ms: rest.4,
+        }))
+    })
+}
+
+fn written_of_instances() -> impl Strategy<Value = Written> {
+    let response = (id(), ".{0,20}", ".{0,20}", option::of(status()), option::of(status()))
+        .prop_map(|(instance, code, message, previous, current)| InstanceResponse {
+            instance,
+            code,
+            message,
+            previous,
+            current,
+        });
+    let ipv4 = collection::vec(any::<[u8; 4]>(), 0..3);
+    let ipv6 = collection::vec(any::<[u8; 16]>(), 0..3);
+    prop_oneof![
+        (id(), ipv4, ipv4_prefixes()).prop_map(|(interface, addresses, prefixes)| {
+            let addresses = addresses.into_iter().map(Into::into).collect();
+            Written::AssignedIpv4 { interface, addresses, prefixes }
+        }),
+        (id(), ipv6, ipv6_prefixes()).prop_map(|(interface, addresses, prefixes)| {
+            let addresses = addresses.into_iter().map(Into::into).collect();
+            Written::AssignedIpv6 { interface, addresses, prefixes }
+        }),
+        collection::vec(id(), 0..3).prop_map(Written::Instances),
+        id().prop_map(|instance| Written::Instance { instance }),
+        collection::vec(response, 0..3).prop_map(Written::Batch),
+    ]
+}
+
 fn interface() -> impl Strategy<Value = InterfaceRecord> {
     let names = (id(), any::<u64>(), id(), id(), id(), id());
     let addresses = (
@@ -205,7 +277,11 @@ fn interface() -> impl Strategy<Value = InterfaceRecord> {
         tags(),
         any::<u64>(),
     );
-    (names, addresses, rest).prop_map(|(names, addresses, rest)| InterfaceRecord {
+    let role = sample::select(vec![InterfaceRole::Primary, InterfaceRole::Secondary]);
+    let attachment = (id(), role, any::<u64>())
+        .prop_map(|(instance, role, attached_ms)| Attachment { instance, role, attached_ms });
+    let more = (ipv4_prefixes(), ipv6_prefixes(), option::of(any::<u16>()), option::of(attachment));
+    (names, addresses, rest, more).prop_map(|(names, addresses, rest, more)| InterfaceRecord {
         id: names.0,
         owner: AccountId(names.1),
         region: names.2,
@@ -218,12 +294,16 @@ fn interface() -> impl Strategy<Value = InterfaceRecord> {
         primary: addresses.1.into(),
         secondary: addresses.2.into_iter().map(Into::into).collect(),
         ipv6: addresses.3.into_iter().map(Into::into).collect(),
+        ipv4_prefixes: more.0,
+        ipv6_prefixes: more.1,
         groups: rest.0,
         source_dest_check: rest.1,
         delete_on_release: rest.2,
         connection_tracking: rest
             .3
             .map(|(tcp, closed, udp)| ConnectionTracking::new(tcp, closed, udp).unwrap()),
+        queue_number: more.2,
+        attachment: more.3,
         resource_group: None,
         tags: rest.4,
         created_ms: rest.5,
@@ -273,6 +353,7 @@ fn token() -> impl Strategy<Value = Record> {
         id().prop_map(|group| Written::SecurityGroup { group }),
         interface().prop_map(|interface| Written::NetworkInterface(Box::new(interface))),
         any::<u64>().prop_map(|account| Written::Account { account: AccountId(account) }),
+        written_of_instances(),
         id().prop_map(|list| Written::PrefixList { list }),
         id().prop_map(|list| Written::PortRangeList { list }),
     ];
@@ -326,7 +407,7 @@ fn record() -> impl Strategy<Value = Record> {
         prefix_list.prop_map(Record::PrefixList),
         list(Just(()), ports()).prop_map(Record::PortRangeList),
     ];
-    let bound = prop_oneof![interface, binding, token()];
+    let bound = prop_oneof![interface, binding, token(), instance()];
     prop_oneof![account, key, vpc(), vswitch(), group(), rule(), bound, lists, share]
 }
 
@@ -467,4 +548,59 @@ fn a_secret_lies_sealed_and_the_plain_layout_of_before_is_read() {
     let key = encode_key(&access_key(None).key());
     assert_eq!(decode(&key, plain, &seal()), Ok(access_key(None)));
     assert!(is_outdated(&key, plain));
+}
+
+/// An interface as version 1 has it.
+const INTERFACE_1: &[u8] = b"\x07\x03r-1\x05vpc-1\x05vsw-1\x05r-1-a\x01\x03web\x00\
+    \x02\x00\x00\x00\x00\x01\x0a\x00\x00\x01\x01\x0a\x00\x00\x02\
+    \x01\x20\x01\x0d\xb8\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x01\x04sg-1\
+    \x01\x00\x01\x01\xac\x02\x03<\x00\x01\x01k\x01v\xac\x02";
+
+fn interface_of_1() -> InterfaceRecord {
+    InterfaceRecord {
+        id: "eni-1".parse().unwrap(),
+        owner: AccountId(7),
+        region: "r-1".parse().unwrap(),
+        vpc: "vpc-1".parse().unwrap(),
+        vswitch: "vsw-1".parse().unwrap(),
+        zone: "r-1-a".parse().unwrap(),
+        name: Some("web".parse().unwrap()),
+        description: None,
+        mac: Mac([2, 0, 0, 0, 0, 1]),
+        primary: [10, 0, 0, 1].into(),
+        secondary: vec![[10, 0, 0, 2].into()],
+        ipv6: vec!["2001:db8::1".parse().unwrap()],
+        ipv4_prefixes: Vec::new(),
+        ipv6_prefixes: Vec::new(),
+        groups: vec!["sg-1".parse().unwrap()],
+        source_dest_check: Some(false),
+        delete_on_release: true,
+        connection_tracking: ConnectionTracking::new(300, 3, 60),
+        queue_number: None,
+        attachment: None,
+        resource_group: None,
+        tags: Tags::new(vec![Tag { key: "k".parse().unwrap(), value: "v".parse().unwrap() }])
+            .unwrap(),
+        created_ms: 300,
+    }
+}
+
+#[test]
+fn interfaces_of_version_1_are_still_read() {
+    let value = [b"\x01", INTERFACE_1].concat();
+    let read = decode(b"\x07eni-1", &value, &seal()).unwrap();
+    assert_eq!(read, Record::Interface(Box::new(interface_of_1())));
+    assert!(is_outdated(b"\x07eni-1", &value));
+    let (_, again) = encode(&Change::Put(read), &seal());
+    assert_eq!(again.unwrap()[0], 2);
+
+    let mut token = b"\x01".to_vec();
+    token.extend([9; 32]);
+    token.extend(b"\x04\x05eni-1");
+    token.extend(INTERFACE_1);
+    token.extend(b"\xac\x02");
+    let Record::Token(read) = decode(b"\x09\0\0\0\0\0\0\0\x07t", &token, &seal()).unwrap() else {
+        panic!("no token")
+    };
+    assert_eq!(read.written, Written::NetworkInterface(Box::new(interface_of_1())));
 }

@@ -366,6 +366,7 @@ fn modify(id: &str, groups: &[String]) -> Command {
         description: Edit::Keep,
         source_dest_check: None,
         delete_on_release: None,
+        queue_number: None,
         tcp_established_s: None,
         tcp_closed_s: None,
         udp_s: None,
@@ -378,21 +379,13 @@ fn create_interface(
     primary: Option<u8>,
     secondary: &[u8],
 ) -> Command {
+    let groups = groups.iter().map(|group| group.parse().unwrap()).collect();
     Command::CreateNetworkInterface(CreateNetworkInterface {
-        vswitch: vswitch.parse().unwrap(),
-        groups: groups.iter().map(|group| group.parse().unwrap()).collect(),
         primary: primary.map(address),
-        secondary: secondary.iter().copied().map(address).collect(),
-        secondary_count: 0,
-        ipv6: Vec::new(),
-        ipv6_count: 0,
-        mac: None,
-        name: None,
-        description: None,
-        source_dest_check: None,
-        delete_on_release: None,
-        connection_tracking: None,
-        resource_group: None,
-        tags: Tags::default(),
+        addresses: WantedAddresses {
+            secondary: secondary.iter().copied().map(address).collect(),
+            ..WantedAddresses::default()
+        },
+        ..CreateNetworkInterface::new(vswitch.parse().unwrap(), groups)
     })
 }

@@ -264,7 +264,7 @@ impl Model {
         let mut taken: Vec<u8> = Vec::new();
         for offset in primary.iter().chain(&secondary) {
             if !OFFSETS.contains(offset) {
-                return refuse("InvalidIp.Address");
+                return refuse("InvalidVSwitchId.IpInvalid");
             }
             if taken.contains(offset) {
                 return refuse("InvalidPrivateIpAddress.Duplicated");

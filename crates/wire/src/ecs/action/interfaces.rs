@@ -1,19 +1,20 @@
 //! Network interfaces: the rows and decoders of their actions. What an interface may be is the
 //! state's.
 use portcullis_core::command::{
-    Command, CreateNetworkInterface, DescribeNetworkInterfaces, InterfaceStatus,
-    ModifyNetworkInterfaceAttribute, Paging,
+    Command, CreateNetworkInterface, DescribeNetworkInterfaces, InterfaceAttribute,
+    InterfaceStatus, ModifyNetworkInterfaceAttribute, Paging, WantedAddresses,
 };
 use portcullis_core::ids::SecurityGroupId;
 use portcullis_core::limits::{
     GROUPS_PER_INTERFACE_MAX, IDS_PER_FILTER_MAX, INTERFACE_RESULTS_MAX, INTERFACE_RESULTS_MIN,
-    IPV6_ADDRESSES_MAX, MAX_RESULTS_DEFAULT, SECONDARY_ADDRESSES_MAX,
+    MAX_RESULTS_DEFAULT, QUEUE_NUMBER_MAX, SECONDARY_ADDRESSES_MAX,
 };
-use portcullis_core::records::ConnectionTracking;
+use portcullis_core::records::{ConnectionTracking, InterfaceRole};
 
+use super::addresses::{IPV4, IPV6, PRIVATE, WANTED_IPV4, WANTED_IPV6, wanted_ipv4, wanted_ipv6};
 use super::shared::{
-    self, NEXT_TOKEN, PAGES, REGION, RESOURCE_GROUP_ID, SECURITY_GROUP_ID, TAGS, boolean, integer,
-    max_results, row, text, unsupported,
+    self, NEXT_TOKEN, PAGES, REGION, RESOURCE_GROUP_ID, SECURITY_GROUP_ID, TAGS, boolean, ignored,
+    integer, max_results, row, text, unsupported, unsupported_unless,
 };
 use super::{Action, Kind, Parameter, Product};
 use crate::ecs::arguments::Arguments;
@@ -24,15 +25,16 @@ use crate::ecs::refusal::{Refusal, code};
 const NAME_LIMITS: &str = "2 to 128 letters, digits, `:`, `_`, `.`, `-` that begin with a letter";
 const DESCRIPTION_LIMITS: &str =
     "2 to 256 printable characters that do not begin with http:// or https://";
-const INTERFACE_LIMITS: &str = "an interface's id: 1 to 100 letters, digits, `-`, `_`, `.`";
+pub(super) const INTERFACE_LIMITS: &str =
+    "an interface's id: 1 to 100 letters, digits, `-`, `_`, `.`";
 
-const INTERFACE_ID: Parameter = text(
+pub(super) const INTERFACE_ID: Parameter = text(
     "NetworkInterfaceId",
     code::INTERFACE_NOT_FOUND,
     INTERFACE_LIMITS,
     "The network interface.",
 );
-const VSWITCH_ID: Parameter = text(
+pub(super) const VSWITCH_ID: Parameter = text(
     "VSwitchId",
     code::ECS_VSWITCH_NOT_FOUND,
     "a vSwitch's id: 1 to 100 letters, digits, `-`, `_`, `.`",
@@ -41,28 +43,32 @@ const VSWITCH_ID: Parameter = text(
 const NAME: Parameter = text("NetworkInterfaceName", code::INTERFACE_NAME, NAME_LIMITS, "A name.");
 const DESCRIPTION: Parameter =
     text("Description", code::DESCRIPTION, DESCRIPTION_LIMITS, "A description.");
-const IPV4: &str = "an IPv4 address";
 const PRIMARY: Parameter = text("PrimaryIpAddress", code::PRIVATE_IP, IPV4, "The primary address.");
-const PRIVATE: Parameter = row(
-    "PrivateIpAddress.N",
-    Kind::List,
-    code::PRIVATE_IP,
-    IPV4,
-    "Further IPv4 addresses, 49 at most.",
-);
-const IPV6: Parameter = row(
-    "Ipv6Address.N",
-    Kind::List,
-    code::IPV6_ADDRESS,
-    "an IPv6 address",
-    "IPv6 addresses, 10 at most.",
-);
 const CHECK: Parameter = boolean(
     "SourceDestCheck",
     "Whether packets' addresses are held against the interface's own; on where unset.",
 );
 const DELETE_ON_RELEASE: Parameter =
-    boolean("DeleteOnRelease", "Kept and echoed; true by default.");
+    boolean("DeleteOnRelease", "Whether it goes with the instance it is attached to; the default.");
+const QUEUES: Parameter =
+    integer("QueueNumber", "a number from 1 to 2048", "How many queues it has; kept and echoed.");
+/// The instance of an action of interfaces, whose code is spelled otherwise.
+const INSTANCE: Parameter = text(
+    "InstanceId",
+    code::INTERFACE_INSTANCE_MALFORMED,
+    "an instance's id: 1 to 100 letters, digits, `-`, `_`, `.`",
+    "The instance.",
+);
+const HARDWARE: &str = "There is no hardware to set.";
+const RDMA: &str = "Remote direct memory access is not offered.";
+
+/// What concerns hardware that is not there.
+const DEVICE: &[Parameter] = &[
+    ignored("RxQueueSize", Kind::Integer, HARDWARE),
+    ignored("TxQueueSize", Kind::Integer, HARDWARE),
+    ignored("EnhancedNetwork", Kind::Structure, HARDWARE),
+    unsupported("NetworkInterfaceTrafficConfig", Kind::Structure, RDMA),
+];
 
 /// Idle times, dotted or as one JSON text.
 const TRACKING: &[Parameter] = &[
@@ -90,15 +96,13 @@ const TRACKING: &[Parameter] = &[
     ),
 ];
 
-const PREFIX_DOC: &str = "Prefixes of an interface are not offered.";
-
 pub(super) const ACTIONS: &[Action] = &[
     Action {
         name: "CreateNetworkInterface",
         products: &[Product::Ecs],
         summary: "Makes a network interface: the unit of enforcement.",
         write: true,
-        parameters: &[CREATE, TRACKING, TAGS],
+        parameters: &[CREATE, WANTED_IPV4, WANTED_IPV6, TRACKING, DEVICE, TAGS],
         decode: create,
     },
     Action {
@@ -129,15 +133,17 @@ pub(super) const ACTIONS: &[Action] = &[
                 DESCRIPTION.documented("A description; sent empty it goes."),
                 CHECK,
                 DELETE_ON_RELEASE,
+                QUEUES,
             ],
             TRACKING,
+            DEVICE,
         ],
         decode: modify,
     },
     Action {
         name: "DeleteNetworkInterface",
         products: &[Product::Ecs],
-        summary: "Deletes an interface that is bound to no device; it leaves its groups.",
+        summary: "Deletes an interface that is neither attached nor bound; it leaves its groups.",
         write: true,
         parameters: &[&[REGION, INTERFACE_ID.required()]],
         decode: |arguments| {
@@ -146,7 +152,88 @@ pub(super) const ACTIONS: &[Action] = &[
             })
         },
     },
+    Action {
+        name: "DescribeNetworkInterfaceAttribute",
+        products: &[Product::Ecs],
+        summary: "Shows one network interface, its idle times included.",
+        write: false,
+        parameters: &[ATTRIBUTE],
+        decode: describe_attribute,
+    },
+    Action {
+        name: "AttachNetworkInterface",
+        products: &[Product::Ecs],
+        summary: "Attaches an interface to an instance of its VPC and zone.",
+        write: true,
+        parameters: &[
+            ATTACHMENT,
+            &[
+                ignored("NetworkCardIndex", Kind::Integer, HARDWARE),
+                ignored(
+                    "WaitForNetworkConfigurationReady",
+                    Kind::Boolean,
+                    "It is ready when the answer comes.",
+                ),
+            ],
+        ],
+        decode: |arguments| {
+            Ok(Command::AttachNetworkInterface {
+                interface: arguments.required("NetworkInterfaceId")?,
+                instance: arguments.required("InstanceId")?,
+            })
+        },
+    },
+    Action {
+        name: "DetachNetworkInterface",
+        products: &[Product::Ecs],
+        summary: "Detaches an interface, which is not the primary one, from its instance.",
+        write: true,
+        parameters: &[ATTACHMENT],
+        decode: |arguments| {
+            Ok(Command::DetachNetworkInterface {
+                interface: arguments.required("NetworkInterfaceId")?,
+                instance: arguments.required("InstanceId")?,
+            })
+        },
+    },
 ];
+
+const ATTACHMENT: &[Parameter] = &[
+    REGION,
+    INTERFACE_ID.required(),
+    INSTANCE.required(),
+    unsupported("TrunkNetworkInstanceId", Kind::Text, "Trunk interfaces are not offered."),
+];
+
+const ATTRIBUTE: &[Parameter] = &[
+    REGION,
+    INTERFACE_ID.required(),
+    text(
+        "Attribute",
+        code::INVALID_PARAMETER,
+        "attachment or connectionTrackingConfiguration",
+        "`connectionTrackingConfiguration` adds the idle times; `attachment` says no more than \
+         the answer without it.",
+    ),
+    ignored("Tag.N", Kind::Structures, NOT_A_FILTER),
+    ignored("Tag.N.Key", Kind::Text, NOT_A_FILTER),
+    ignored("Tag.N.Value", Kind::Text, NOT_A_FILTER),
+];
+const NOT_A_FILTER: &str = "One interface is named; the public action does not use tags either.";
+
+fn describe_attribute(arguments: &Arguments<'_>) -> Result<Command, Refusal> {
+    let attributes = [
+        ("attachment", InterfaceAttribute::Attachment),
+        ("connectionTrackingConfiguration", InterfaceAttribute::ConnectionTracking),
+    ];
+    let attribute = arguments.convert("Attribute", |text| {
+        attributes.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, own)| *own)
+    })?;
+    Ok(Command::DescribeNetworkInterfaceAttribute {
+        interface: arguments.required("NetworkInterfaceId")?,
+        attribute: attribute.unwrap_or(InterfaceAttribute::All),
+    })
+}
 
 const CREATE: &[Parameter] = &[
     REGION,
@@ -160,14 +247,6 @@ const CREATE: &[Parameter] = &[
         "The groups.",
     ),
     PRIMARY.documented("The primary address; the lowest free one of the vSwitch by default."),
-    PRIVATE,
-    integer(
-        "SecondaryPrivateIpAddressCount",
-        "a number from 1 to 49",
-        "How many further IPv4 addresses to choose.",
-    ),
-    IPV6,
-    integer("Ipv6AddressCount", "a number from 1 to 10", "How many IPv6 addresses to choose."),
     text(
         "MacAddress",
         code::MAC_ADDRESS,
@@ -185,51 +264,62 @@ const CREATE: &[Parameter] = &[
         "Secondary, the one type offered",
         "`Secondary`, which is the default.",
     ),
-    unsupported("Ipv4Prefix.N", Kind::List, PREFIX_DOC),
-    unsupported("Ipv4PrefixCount", Kind::Integer, PREFIX_DOC),
-    unsupported("Ipv6Prefix.N", Kind::List, PREFIX_DOC),
-    unsupported("Ipv6PrefixCount", Kind::Integer, PREFIX_DOC),
+    QUEUES,
+    unsupported("QueuePairNumber", Kind::Integer, RDMA),
+    unsupported_unless("NetworkInterfaceTrafficMode", Kind::Text, &["Standard"], RDMA),
+    ignored("BusinessType", Kind::Text, "It has no meaning outside the cloud."),
+    ignored("Visible", Kind::Boolean, "It has no meaning outside the cloud."),
 ];
 
 fn create(arguments: &Arguments<'_>) -> Result<Command, Refusal> {
     arguments
         .convert("InstanceType", |text| text.eq_ignore_ascii_case("Secondary").then_some(()))?;
-    let most = SECONDARY_ADDRESSES_MAX as u8;
-    let most_ipv6 = IPV6_ADDRESSES_MAX as u8;
-    let count = arguments.integer("SecondaryPrivateIpAddressCount", 1..=most)?;
-    let ipv6_count = arguments.integer("Ipv6AddressCount", 1..=most_ipv6)?;
+    // The primary address may be named among them.
+    let ipv4 = wanted_ipv4(arguments, SECONDARY_ADDRESSES_MAX + 1)?;
+    let ipv6 = wanted_ipv6(arguments)?;
     let tracking = Tracking::of(arguments)?;
     Ok(Command::CreateNetworkInterface(CreateNetworkInterface {
         vswitch: arguments.required("VSwitchId")?,
         groups: groups(arguments)?,
         primary: arguments.parse("PrimaryIpAddress")?,
-        secondary: arguments.list("PrivateIpAddress.N", SECONDARY_ADDRESSES_MAX + 1)?,
-        secondary_count: count.unwrap_or(0),
-        ipv6: arguments.list("Ipv6Address.N", IPV6_ADDRESSES_MAX)?,
-        ipv6_count: ipv6_count.unwrap_or(0),
+        addresses: WantedAddresses {
+            ipv6: ipv6.ipv6,
+            ipv6_count: ipv6.ipv6_count,
+            ipv6_prefixes: ipv6.ipv6_prefixes,
+            ipv6_prefix_count: ipv6.ipv6_prefix_count,
+            ..ipv4
+        },
         mac: arguments.parse("MacAddress")?,
         name: arguments.parse("NetworkInterfaceName")?,
         description: arguments.parse("Description")?,
         source_dest_check: arguments.boolean("SourceDestCheck")?,
         delete_on_release: arguments.boolean("DeleteOnRelease")?,
         connection_tracking: tracking.whole(),
+        queue_number: queue_number(arguments)?,
         resource_group: arguments.parse("ResourceGroupId")?,
         tags: shared::tags(arguments)?,
     }))
 }
 
+fn queue_number(arguments: &Arguments<'_>) -> Result<Option<u16>, Refusal> {
+    arguments.integer("QueueNumber", 1..=QUEUE_NUMBER_MAX)
+}
+
 /// `SecurityGroupId` or `SecurityGroupIds.N`, exactly one of the two forms.
-fn groups(arguments: &Arguments<'_>) -> Result<Vec<SecurityGroupId>, Refusal> {
+pub(super) fn groups(arguments: &Arguments<'_>) -> Result<Vec<SecurityGroupId>, Refusal> {
     let one: Option<SecurityGroupId> = arguments.parse("SecurityGroupId")?;
     let many = arguments.list("SecurityGroupIds.N", INTERFACE_GROUPS_NAMED_MAX)?;
     match (one, many.is_empty()) {
         (Some(one), true) => Ok(vec![one]),
         (None, false) => Ok(many),
-        (None, true) => Err(Refusal::missing("SecurityGroupId")),
+        (None, true) => {
+            Err(Refusal::missing("SecurityGroupId").at(arguments.place("SecurityGroupId")))
+        }
         (Some(_), false) => {
             let message = "`SecurityGroupId` and `SecurityGroupIds.N` stand together";
             let help = "Send one of the two.";
-            Err(code::CONFLICT.refuse(message).with_help(help).at("SecurityGroupIds.N"))
+            let place = arguments.place("SecurityGroupIds.N");
+            Err(code::CONFLICT.refuse(message).with_help(help).at(place))
         }
     }
 }
@@ -265,14 +355,10 @@ const DESCRIBE: &[Parameter] = &[
         "Type",
         code::INVALID_PARAMETER,
         "Primary or Secondary",
-        "Interfaces of this type; all here are `Secondary`.",
+        "Interfaces of this type; what is not attached is `Secondary`.",
     ),
-    text(
-        "InstanceId",
-        code::INVALID_PARAMETER,
-        shared::ANY_TEXT,
-        "Interfaces of this instance; nothing here is attached to one.",
-    ),
+    INSTANCE.documented("Interfaces of this instance."),
+    boolean("ServiceManaged", "Only those that a cloud service manages; there are none."),
     RESOURCE_GROUP_ID.documented("Interfaces of this resource group."),
     NEXT_TOKEN,
     max_results(
@@ -294,9 +380,9 @@ fn describe(arguments: &Arguments<'_>) -> Result<Command, Refusal> {
     let status = arguments.convert("Status", |text| {
         STATUSES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, status)| *status)
     })?;
-    let types = [("Secondary", true), ("Primary", false)];
-    let secondary_type = arguments.convert("Type", |text| {
-        types.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, value)| *value)
+    let types = [InterfaceRole::Primary, InterfaceRole::Secondary];
+    let role = arguments.convert("Type", |text| {
+        types.into_iter().find(|role| role.name().eq_ignore_ascii_case(text))
     })?;
     Ok(Command::DescribeNetworkInterfaces(DescribeNetworkInterfaces {
         interfaces: arguments.list("NetworkInterfaceId.N", IDS_PER_FILTER_MAX)?,
@@ -308,8 +394,9 @@ fn describe(arguments: &Arguments<'_>) -> Result<Command, Refusal> {
         ipv6_addresses: arguments.list("Ipv6Address.N", IDS_PER_FILTER_MAX)?,
         name: arguments.parse("NetworkInterfaceName")?,
         status,
-        secondary_type,
-        of_instance: arguments.text("InstanceId").is_some(),
+        role,
+        instance: arguments.parse("InstanceId")?,
+        service_managed: arguments.boolean("ServiceManaged")?,
         resource_group: arguments.parse("ResourceGroupId")?,
         tags: shared::tag_filters(arguments)?,
         paging: paging(arguments)?,
@@ -337,6 +424,7 @@ fn modify(arguments: &Arguments<'_>) -> Result<Command, Refusal> {
         description: shared::edit(arguments, "Description")?,
         source_dest_check: arguments.boolean("SourceDestCheck")?,
         delete_on_release: arguments.boolean("DeleteOnRelease")?,
+        queue_number: queue_number(arguments)?,
         tcp_established_s: tracking.tcp_established_s,
         tcp_closed_s: tracking.tcp_closed_s,
         udp_s: tracking.udp_s,
@@ -395,5 +483,4 @@ impl Tracking {
     }
 }
 
-const _: () = assert!(SECONDARY_ADDRESSES_MAX <= u8::MAX as usize);
 const _: () = assert!(GROUPS_PER_INTERFACE_MAX <= INTERFACE_GROUPS_NAMED_MAX);

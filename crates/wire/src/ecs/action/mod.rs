@@ -10,11 +10,16 @@ use super::carrier::{Call, Route};
 use super::refusal::{Code, Refusal, code, shown};
 
 mod absent;
+mod addresses;
 mod groups;
+mod instances;
 mod interfaces;
 mod lists;
+mod machines;
+mod membership;
 mod networks;
 mod rules;
+mod run_interfaces;
 mod services;
 mod shared;
 mod tags;
@@ -235,11 +240,14 @@ pub const SUBJECTS: &[Subject] = &[
     Subject { name: "networks", title: "VPCs, vSwitches, routes", actions: networks::ACTIONS },
     Subject { name: "groups", title: "Security groups", actions: groups::ACTIONS },
     Subject { name: "rules", title: "Rules", actions: rules::ACTIONS },
+    Subject { name: "membership", title: "Members of groups", actions: membership::ACTIONS },
     Subject { name: "lists", title: "Prefix lists and port range lists", actions: lists::ACTIONS },
     Subject { name: "interfaces", title: "Network interfaces", actions: interfaces::ACTIONS },
     Subject { name: "tags", title: "Tags and resource groups", actions: tags::ACTIONS },
     Subject { name: "services", title: "Regions, zones, endpoints", actions: services::ACTIONS },
     Subject { name: "absent", title: "What there is none of", actions: absent::ACTIONS },
+    Subject { name: "addresses", title: "Addresses of interfaces", actions: addresses::ACTIONS },
+    Subject { name: "instances", title: "Instances", actions: instances::ACTIONS },
 ];
 
 /// Every action, in the order of its subject.

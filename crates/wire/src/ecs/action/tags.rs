@@ -25,6 +25,7 @@ type Kinds = [(&'static str, ResourceKind)];
 const ECS_KINDS: &Kinds = &[
     ("securitygroup", ResourceKind::SecurityGroup),
     ("eni", ResourceKind::NetworkInterface),
+    ("instance", ResourceKind::Instance),
     ("prefixlist", ResourceKind::PrefixList),
     ("portrangelist", ResourceKind::PortRangeList),
 ];
@@ -46,7 +47,8 @@ const fn resource_type(limits: &'static str) -> Parameter {
         .required_else(code::MISSING_RESOURCE_TYPE)
 }
 
-const ECS_TYPE: Parameter = resource_type("securitygroup, eni, prefixlist or portrangelist");
+const ECS_TYPE: Parameter =
+    resource_type("securitygroup, eni, instance, prefixlist or portrangelist");
 const VPC_TYPE: Parameter = resource_type("VPC or VSWITCH");
 const MOVED_TYPE: Parameter = resource_type("VPC");
 

@@ -136,7 +136,9 @@ fn what_is_not_offered_is_refused_wherever_it_stands() {
         decoded.err().map(|refusal| (refusal.code.into_owned(), refusal.place))
     };
     let unsupported = |place: &str| Some(("UnsupportedParameter".to_owned(), place.to_owned()));
-    assert_eq!(refused("Ipv6Prefix.2=2001:db8::/80"), unsupported("Ipv6Prefix.2"));
-    assert_eq!(refused("Ipv6Prefix=[]"), unsupported("Ipv6Prefix"));
-    assert_eq!(refused("Ipv6Prefix.1="), None);
+    let config = "NetworkInterfaceTrafficConfig";
+    let dotted = "NetworkInterfaceTrafficConfig.QueueNumber";
+    assert_eq!(refused(&format!("{dotted}=2")), unsupported(dotted));
+    assert_eq!(refused(&format!("{config}=[]")), unsupported(config));
+    assert_eq!(refused(&format!("{dotted}=")), None);
 }

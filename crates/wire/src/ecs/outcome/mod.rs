@@ -13,6 +13,7 @@ use super::time;
 
 mod account;
 mod group;
+mod instance;
 mod interface;
 mod list;
 mod network;
@@ -78,6 +79,14 @@ pub(super) fn fields(
             let name = "NetworkInterfaceSets";
             self::page(fields, page).list(name, "NetworkInterfaceSet", rows)
         }
+        Outcome::NetworkInterfaceAttribute(row, attribute) => {
+            interface::attribute(fields, row, *attribute)
+        }
+        Outcome::Instances(page) => {
+            let rows = page.rows.iter().map(instance::instance);
+            self::page(fields, page).list("Instances", "Instance", rows)
+        }
+        Outcome::InstanceAttribute(row) => instance::attribute(fields, row),
         Outcome::Accounts(rows) => {
             fields.list("Accounts", "Account", rows.iter().map(account::account))
         }
@@ -129,6 +138,22 @@ fn written(fields: Fields, written: &Written) -> Fields {
         Written::PortRangeList { list } => fields.text("PortRangeListId", list),
         Written::NetworkInterface(record) => {
             interface::interface_fields(fields, record).text("Status", "Available")
+        }
+        Written::AssignedIpv4 { interface, addresses, prefixes } => {
+            let assigned = interface::assigned_ipv4(interface, addresses, prefixes);
+            fields.with("AssignedPrivateIpAddressesSet", assigned)
+        }
+        Written::AssignedIpv6 { interface, addresses, prefixes } => fields
+            .text("NetworkInterfaceId", interface)
+            .list("Ipv6Sets", "Ipv6Address", addresses.iter().map(Answer::of))
+            .list("Ipv6PrefixSets", "Ipv6Prefix", prefixes.iter().map(Answer::of)),
+        Written::Instances(instances) => {
+            fields.list("InstanceIdSets", "InstanceIdSet", instances.iter().map(Answer::of))
+        }
+        Written::Instance { instance } => fields.text("InstanceId", instance),
+        Written::Batch(responses) => {
+            let rows = responses.iter().map(instance::response);
+            fields.list("InstanceResponses", "InstanceResponse", rows)
         }
         Written::Account { account } => fields.text("AccountId", account),
     }
