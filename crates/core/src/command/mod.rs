@@ -363,6 +363,7 @@ pub enum Command {
 
 impl Command {
     /// Whether it may change anything. Client tokens count for writes only.
+    // tidy: long because it is one table
     pub fn is_write(&self) -> bool {
         match self {
             Self::DescribeRegions
