@@ -18,6 +18,8 @@ pub const TAG_VALUE_CHARACTERS_MAX: usize = 128;
 pub const RESOURCES_PER_TAG_CALL_MAX: usize = 50;
 /// Most tag filters with parts of texts in one call, and most values in each.
 pub const TAG_SEARCHES_MAX: usize = 5;
+/// Rows of a page of DescribeTags where `PageSize` is not sent.
+pub const TAG_PAGE_SIZE_DEFAULT: u32 = 50;
 /// Largest `MaxResults` of ListTagResources, and where none is sent.
 pub const TAG_RESULTS_MAX: u32 = 50;
 /// Most rules that one call may authorize or revoke.

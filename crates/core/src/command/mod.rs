@@ -50,8 +50,8 @@ pub use rule::{
 };
 pub use service::{DescribeEndpoints, Service};
 pub use tag::{
-    ListTagResources, MoveResourceGroup, Resource, ResourceKind, TagPattern, TagPatternError,
-    TagResources, TagRow, TagSearch, Untag, UntagResources,
+    DescribeTags, ListTagResources, MoveResourceGroup, Resource, ResourceKind, TagCountRow,
+    TagPattern, TagPatternError, TagResources, TagRow, TagSearch, Untag, UntagResources,
 };
 
 use alloc::boxed::Box;
@@ -154,6 +154,8 @@ pub enum Command {
     UntagResources(UntagResources),
     /// ListTagResources.
     ListTagResources(ListTagResources),
+    /// DescribeTags.
+    DescribeTags(DescribeTags),
     /// JoinResourceGroup, MoveResourceGroup.
     MoveResourceGroup(MoveResourceGroup),
     /// CreateSecurityGroup.
@@ -378,6 +380,7 @@ impl Command {
             | Self::DescribeVSwitches(_)
             | Self::DescribeVSwitchAttributes { .. }
             | Self::ListTagResources(_)
+            | Self::DescribeTags(_)
             | Self::DescribeSecurityGroups(_)
             | Self::DescribeSecurityGroupAttribute(_)
             | Self::DescribeSecurityGroupReferences { .. }

@@ -8,8 +8,8 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 use crate::command::{
     Absent, AccessKeyRow, AccountRow, GroupReferences, InstanceResponse, InstanceRow,
     InterfaceAttribute, ListAssociations, ListRow, NetworkInterfaceRow, OwnedVpcRow, Page,
-    ResourceKind, RouteTableRow, SecurityGroupAttribute, SecurityGroupRow, Service, TagRow,
-    VSwitchRow, VpcRow,
+    ResourceKind, RouteTableRow, SecurityGroupAttribute, SecurityGroupRow, Service, TagCountRow,
+    TagRow, VSwitchRow, VpcRow,
 };
 use crate::ids::{
     AccountId, InstanceId, NetworkInterfaceId, PortRangeListId, PrefixListId, RegionId,
@@ -43,6 +43,8 @@ pub enum Outcome {
     RouteTables(Page<RouteTableRow>),
     /// Of DescribeRouteTableList.
     RouteTableList(Page<RouteTableRow>),
+    /// Of DescribeTags.
+    TagCounts(Page<TagCountRow>),
     /// Of ListTagResources.
     Tags(ResourceKind, Page<TagRow>),
     /// Of DescribeVpcs.

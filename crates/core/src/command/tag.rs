@@ -189,6 +189,19 @@ pub struct ListTagResources {
     pub paging: Paging,
 }
 
+/// DescribeTags: which tags there are, each once, however many resources have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DescribeTags {
+    /// `ResourceType`: of these kinds.
+    pub kinds: Vec<ResourceKind>,
+    /// `ResourceId`: of this one alone.
+    pub resource: Option<Resource>,
+    /// Only these; none: all.
+    pub searches: Vec<TagSearch>,
+    /// Which part of the rows.
+    pub paging: Paging,
+}
+
 /// JoinResourceGroup and MoveResourceGroup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MoveResourceGroup {
@@ -196,6 +209,15 @@ pub struct MoveResourceGroup {
     pub resource: Resource,
     /// `ResourceGroupId`, `NewResourceGroupId`.
     pub resource_group: ResourceGroupId,
+}
+
+/// A tag, and of each kind that was asked for how many have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagCountRow {
+    /// The tag.
+    pub tag: Tag,
+    /// How many have it, by kind.
+    pub counts: Vec<(ResourceKind, usize)>,
 }
 
 /// One tag of one resource.

@@ -160,6 +160,7 @@ impl State {
             Command::TagResources(command) => self.tag_resources(context, command),
             Command::UntagResources(command) => self.untag_resources(context, command),
             Command::ListTagResources(command) => self.list_tag_resources(context, command),
+            Command::DescribeTags(command) => self.describe_tags(context, command),
             Command::MoveResourceGroup(command) => self.move_resource_group(context, command),
             Command::CreateSecurityGroup(command) => self.create_group(context, command),
             Command::DeleteSecurityGroup { group } => self.delete_group(context, group),

@@ -1,13 +1,14 @@
 //! Tags and resource groups of every kind of resource: one table says where each kind has them, and
 //! what is done to them knows no kind.
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
 use core::str::FromStr;
 
 use crate::command::{
-    Context, ListTagResources, MoveResourceGroup, Outcome, Resource, ResourceKind, TagResources,
-    TagRow, Untag, UntagResources,
+    Context, DescribeTags, ListTagResources, MoveResourceGroup, Outcome, Resource, ResourceKind,
+    TagCountRow, TagResources, TagRow, Untag, UntagResources,
 };
 use crate::error::ApiError;
 use crate::ids::{AccountId, RegionId, ResourceGroupId};
@@ -19,7 +20,7 @@ use crate::records::{
 use crate::state::account::sees;
 use crate::state::describe::{in_sight, part};
 use crate::state::{Decision, State};
-use crate::text::{TagKey, Tags};
+use crate::text::{Tag, TagKey, TagValue, Tags};
 
 /// What every kind of resource has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +70,29 @@ impl FromStr for TagPlace {
     fn from_str(text: &str) -> Result<Self, ()> {
         let (resource, key) = text.split_once('/').ok_or(())?;
         Ok(Self { resource: resource.into(), key: key.parse().map_err(|_| ())? })
+    }
+}
+
+/// A tag in the order of its text; it keys the pages of DescribeTags.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct TagText {
+    key: TagKey,
+    value: TagValue,
+}
+
+impl fmt::Display for TagText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n{}", self.key, self.value)
+    }
+}
+
+impl FromStr for TagText {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (key, value) = text.split_once('\n').ok_or(())?;
+        let (key, value) = (key.parse().map_err(|_| ())?, value.parse().map_err(|_| ())?);
+        Ok(Self { key, value })
     }
 }
 
@@ -274,5 +298,36 @@ impl State {
             Some(TagRow { resource, tag })
         });
         Ok(Decision::read(Outcome::Tags(command.kind, page)))
+    }
+
+    pub(super) fn describe_tags(
+        &self,
+        context: &Context<'_>,
+        command: &DescribeTags,
+    ) -> Result<Decision, ApiError> {
+        let resources = match &command.resource {
+            Some(resource) => alloc::vec![resource.clone()],
+            None => {
+                let of = |kind: &ResourceKind| self.resources_in_sight(context, *kind);
+                command.kinds.iter().flat_map(of).collect()
+            }
+        };
+        let mut counts: BTreeMap<TagText, BTreeMap<ResourceKind, usize>> = BTreeMap::new();
+        for resource in &resources {
+            let Some(labels) = self.own_labels(context, resource) else { continue };
+            let searches = &command.searches;
+            let meant = |tag: &&Tag| searches.is_empty() || searches.iter().any(|s| s.fits(tag));
+            for tag in labels.tags.iter().filter(meant) {
+                let text = TagText { key: tag.key.clone(), value: tag.value.clone() };
+                *counts.entry(text).or_default().entry(resource.kind()).or_default() += 1;
+            }
+        }
+        let page = part(counts.keys().cloned().collect(), &command.paging)?.rows(|text| {
+            let of = counts.get(&text)?;
+            let count = |kind: &ResourceKind| (*kind, of.get(kind).copied().unwrap_or_default());
+            let counts = command.kinds.iter().map(count).collect();
+            Some(TagCountRow { tag: Tag { key: text.key, value: text.value }, counts })
+        });
+        Ok(Decision::read(Outcome::TagCounts(page)))
     }
 }

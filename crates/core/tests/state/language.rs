@@ -211,7 +211,7 @@ fn command(harness: &Harness, verb: &str, words: &Words, rest: &str) -> Made {
         },
         "unbind" => Command::UnbindInterface { interface: words.place(harness, 0) },
         "bindings" => Command::DescribeBindings,
-        "tag" | "untag" | "tags" | "regroup" => tag_command(harness, verb, words),
+        "tag" | "untag" | "tags" | "count" | "regroup" => tag_command(harness, verb, words),
         "show-vpc" | "modify-vpc" | "show-vswitch" | "modify-vswitch" | "tables" | "zones"
         | "endpoints" | "caller" | "disks" => network_command(harness, verb, words),
         "account" | "delete-account" | "accounts" | "key" | "rotate" | "disable" | "enable"
@@ -329,18 +329,13 @@ fn tag_command(harness: &Harness, verb: &str, words: &Words) -> Command {
         "tags" => Command::ListTagResources(ListTagResources {
             kind: kind_of(&words.get::<String>("kind").unwrap()),
             resources,
-            searches: words
-                .list("tags")
-                .into_iter()
-                .map(|text: String| {
-                    let (key, values) = text.split_once(':').unwrap_or((&text, ""));
-                    let values = values.split('|').filter(|value| !value.is_empty());
-                    TagSearch {
-                        key: key.parse().unwrap(),
-                        values: values.map(|value| value.parse().unwrap()).collect(),
-                    }
-                })
-                .collect(),
+            searches: searches(words),
+            paging: words.paging(),
+        }),
+        "count" => Command::DescribeTags(DescribeTags {
+            kinds: words.list::<String>("kinds").iter().map(|kind| kind_of(kind)).collect(),
+            resource: resources.first().cloned(),
+            searches: searches(words),
             paging: words.paging(),
         }),
         "regroup" => Command::MoveResourceGroup(MoveResourceGroup {
@@ -614,6 +609,18 @@ fn joiner(harness: &Harness, words: &Words) -> Joiner {
         true => Joiner::Instance(id.parse().unwrap()),
         false => Joiner::Interface(id.parse().unwrap()),
     }
+}
+
+fn searches(words: &Words) -> Vec<TagSearch> {
+    let search = |text: String| {
+        let (key, values) = text.split_once(':').unwrap_or((&text, ""));
+        let values = values.split('|').filter(|value| !value.is_empty());
+        TagSearch {
+            key: key.parse().unwrap(),
+            values: values.map(|value| value.parse().unwrap()).collect(),
+        }
+    };
+    words.list("tags").into_iter().map(search).collect()
 }
 
 fn interface_command(harness: &Harness, verb: &str, words: &Words) -> Command {

@@ -124,6 +124,11 @@ fn read(harness: &Harness, outcome: &Outcome) -> String {
             let routes = if row.with_routes { row.vswitches.len() } else { 0 };
             format!("{} routes={routes}", named(&row.vpc.id))
         }),
+        Outcome::TagCounts(rows) => page(rows, |row| {
+            let counts = row.counts.iter().map(|(_, count)| count.to_string());
+            let counts = counts.collect::<Vec<_>>().join("/");
+            format!("{}:{} {counts}", row.tag.key, row.tag.value)
+        }),
         Outcome::Tags(_, rows) => page(rows, |row| {
             format!("{} {}:{}", named(&row.resource.id()), row.tag.key, row.tag.value)
         }),

@@ -51,6 +51,27 @@ fn lists_have_tags_too() {
 }
 
 #[test]
+fn a_tag_is_counted_once_for_each_that_has_it() {
+    check(
+        "
+        vpc v cidr=10.0.0.0/16
+        vswitch s vpc=v cidr=10.0.0.0/24
+        group g vpc=v tags=env:live,team:gate
+        group h vpc=v tags=env:live
+        eni e vswitch=s groups=g
+        tag of=e tags=env:live,part:web
+        count kinds=sg,eni => 3 [env:live 2/1; part:web 0/1; team:gate 1/0]
+        count kinds=eni => 2 [env:live 1; part:web 1]
+        count kinds=sg of=h => 1 [env:live 1]
+        count kinds=sg of=sg-none => 0 []
+        count kinds=sg,eni tags=team:gate page=1 size=1 => 1 [team:gate 1/0]
+        count kinds=sg,eni page=2 size=1 => 3 [part:web 0/1]
+        count kinds=sg as=other => 0 []
+        ",
+    );
+}
+
+#[test]
 fn all_are_tagged_or_none() {
     check(
         "

@@ -2,17 +2,18 @@
 use std::str::FromStr;
 
 use portcullis_core::command::{
-    Command, ListTagResources, MoveResourceGroup, Paging, Resource, ResourceKind, TagPattern,
-    TagResources, TagSearch, Untag, UntagResources,
+    Command, DescribeTags, ListTagResources, MoveResourceGroup, Paging, Resource, ResourceKind,
+    TagPattern, TagResources, TagSearch, Untag, UntagResources,
 };
 use portcullis_core::limits::{
-    RESOURCES_PER_TAG_CALL_MAX, TAG_RESULTS_MAX, TAG_SEARCHES_MAX, TAGS_PER_RESOURCE_MAX,
+    PAGE_SIZE_MAX, RESOURCES_PER_TAG_CALL_MAX, TAG_PAGE_SIZE_DEFAULT, TAG_RESULTS_MAX,
+    TAG_SEARCHES_MAX, TAGS_PER_RESOURCE_MAX,
 };
-use portcullis_core::text::TagKey;
+use portcullis_core::text::{TagFilter, TagKey};
 
 use super::shared::{
     self, NEXT_TOKEN, REGION, REGION_OPTIONAL, RESOURCE_GROUP_ID, TAG, TAG_KEY, TAG_VALUE, boolean,
-    max_results, row, text,
+    integer, max_results, row, text,
 };
 use super::{Action, Kind, Parameter, Product};
 use crate::ecs::arguments::Arguments;
@@ -52,6 +53,14 @@ const ECS_TYPE: Parameter =
 const VPC_TYPE: Parameter = resource_type("VPC or VSWITCH");
 const MOVED_TYPE: Parameter = resource_type("VPC");
 
+const OPTIONAL_TYPE: Parameter = text(
+    "ResourceType",
+    code::RESOURCE_TYPE,
+    "securitygroup, eni, instance, prefixlist or portrangelist",
+    "The kind of the resources, in any case; all kinds where it is left out. Beside `ResourceId` \
+     it is needed.",
+);
+
 const RESOURCE_IDS: Parameter = row(
     "ResourceId.N",
     Kind::List,
@@ -78,6 +87,17 @@ const FOUND_TAGS: &[Parameter] = &[
     TAG.documented("Tags that a resource must have, all of them, 20 at most."),
     TAG_KEY,
     TAG_VALUE.documented("A tag's value; any where it is left out."),
+];
+
+const SOME_TAGS: &[Parameter] = &[
+    TAG.documented("Only these tags, 20 at most."),
+    TAG_KEY,
+    TAG_VALUE.documented("A tag's value; any where it is left out."),
+];
+
+const TAG_PAGES: &[Parameter] = &[
+    integer("PageNumber", "a page number from 1 on", "Which page; 1 by default."),
+    integer("PageSize", "a number from 1 to 100", "Rows of a page; 50 by default."),
 ];
 
 const PATTERN_LIMITS: &str = "`text`, `text*` or `*text*`";
@@ -142,6 +162,14 @@ pub(super) const ACTIONS: &[Action] = &[
             &[NEXT_TOKEN, MAX_RESULTS],
         ],
         decode: |arguments| list(arguments, ECS_KINDS, true),
+    },
+    Action {
+        name: "DescribeTags",
+        products: &[Product::Ecs],
+        summary: "Lists tags, each once, and how many resources have it.",
+        write: false,
+        parameters: &[&[REGION_ID, OPTIONAL_TYPE, RESOURCE_ID], SOME_TAGS, TAG_PAGES],
+        decode: |arguments| describe(arguments, ECS_KINDS),
     },
     Action {
         name: "TagResources",
@@ -261,23 +289,50 @@ fn untag(arguments: &Arguments<'_>, kinds: &Kinds) -> Result<Command, Refusal> {
     Ok(Command::UntagResources(UntagResources { resources, untag }))
 }
 
-fn list(arguments: &Arguments<'_>, kinds: &Kinds, with_patterns: bool) -> Result<Command, Refusal> {
-    let (kind, resources) = resources(arguments, kinds)?;
-    let exact = shared::tag_filters(arguments)?;
-    if exact.len() > TAGS_PER_RESOURCE_MAX {
+/// The tags of `Tag.N`, to the letter.
+fn exact(arguments: &Arguments<'_>) -> Result<Vec<TagSearch>, Refusal> {
+    let filters = shared::tag_filters(arguments)?;
+    if filters.len() > TAGS_PER_RESOURCE_MAX {
         return Err(code::TAGS_EXCEED.refuse("more than 20 tags").at("Tag.N"));
     }
-    let mut searches: Vec<TagSearch> = exact
-        .into_iter()
-        .map(|filter| TagSearch {
-            key: TagPattern::Is(filter.key.to_string()),
-            values: filter
-                .value
-                .map(|value| TagPattern::Is(value.to_string()))
-                .into_iter()
-                .collect(),
-        })
-        .collect();
+    let search = |filter: TagFilter| TagSearch {
+        key: TagPattern::Is(filter.key.to_string()),
+        values: filter.value.map(|value| TagPattern::Is(value.to_string())).into_iter().collect(),
+    };
+    Ok(filters.into_iter().map(search).collect())
+}
+
+fn describe(arguments: &Arguments<'_>, kinds: &Kinds) -> Result<Command, Refusal> {
+    let id = arguments.text("ResourceId");
+    let asked = match (arguments.text("ResourceType"), id) {
+        (None, None) => None,
+        (None, Some(_)) => {
+            let message = "ResourceType is mandatory beside ResourceId.";
+            return Err(code::MISSING_RESOURCE_TYPE.refuse(message).at("ResourceType"));
+        }
+        (Some(_), _) => Some(kind(arguments, kinds)?),
+    };
+    let resource = match (asked, id) {
+        (Some(kind), Some(id)) => {
+            Some(kind.resource(id).ok_or_else(|| arguments.refuse("ResourceId", id))?)
+        }
+        _ => None,
+    };
+    let kinds = match asked {
+        Some(kind) => vec![kind],
+        None => kinds.iter().map(|(_, kind)| *kind).collect(),
+    };
+    let paging = Paging::Number {
+        page: arguments.integer("PageNumber", 1..=u32::MAX)?.unwrap_or(1),
+        size: arguments.integer("PageSize", 1..=PAGE_SIZE_MAX)?.unwrap_or(TAG_PAGE_SIZE_DEFAULT),
+    };
+    let searches = exact(arguments)?;
+    Ok(Command::DescribeTags(DescribeTags { kinds, resource, searches, paging }))
+}
+
+fn list(arguments: &Arguments<'_>, kinds: &Kinds, with_patterns: bool) -> Result<Command, Refusal> {
+    let (kind, resources) = resources(arguments, kinds)?;
+    let mut searches = exact(arguments)?;
     if with_patterns {
         let patterns = patterns(arguments)?;
         if !patterns.is_empty() && !searches.is_empty() {

@@ -55,6 +55,10 @@ pub(super) fn fields(
             let rows = page.rows.iter().map(network::route_table_item);
             self::page(fields, page).list("RouterTableList", "RouterTableListType", rows)
         }
+        Outcome::TagCounts(page) => {
+            let rows = page.rows.iter().map(tag::counted);
+            self::page(fields, page).list("Tags", "Tag", rows)
+        }
         Outcome::Tags(kind, page) => {
             let rows = page.rows.iter().map(|row| tag::tag(*kind, row));
             self::page(fields, page).list("TagResources", "TagResource", rows)
