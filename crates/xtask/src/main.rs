@@ -9,6 +9,7 @@ mod demo;
 mod deny;
 mod run;
 mod tally;
+mod terraform;
 mod tidy;
 
 use std::process::ExitCode;
@@ -46,9 +47,13 @@ const CHORES: &[Chore] = &[
     },
     Chore {
         name: "conformance",
-        usage: "conformance [CLIENT...]",
-        help: "real SDKs, unmodified, against a live server: every step of one scenario",
-        run: conformance::run,
+        usage: "conformance [CLIENT...] | conformance terraform [CLIENT...] [--record]",
+        help: "real SDKs, unmodified, against a live server: every step of one scenario; or \
+               Terraform's providers and the public cloud's command line, from start to end",
+        run: |arguments| match arguments {
+            [first, rest @ ..] if first == "terraform" => terraform::run(rest),
+            arguments => conformance::run(arguments),
+        },
     },
     Chore {
         name: "bench",
