@@ -100,6 +100,8 @@ fn an_address_is_spoofed_until_it_is_assigned() {
     scene.estate.write("ModifyInstanceAttribute", &parameters).unwrap();
     let (other, in_prefix) = (Ipv4Addr::new(10, 77, 1, 99), Ipv4Addr::new(10, 77, 1, 120));
     let (namespace, _) = scene.place("i").unwrap();
+    // Its neighbours are asked for in the name of its own address, so that the datagram leaves.
+    namespace.sysctl("net.ipv4.conf.all.arp_announce", "2").unwrap();
     for address in [other, in_prefix] {
         namespace.ip(&format!("addr add {address}/24 dev eth0")).unwrap();
         assert!(!passes(&scene, address), "{address}");
