@@ -7,6 +7,7 @@ mod conformance;
 mod datapath;
 mod demo;
 mod deny;
+mod fuzz;
 mod run;
 mod tally;
 mod terraform;
@@ -60,6 +61,12 @@ const CHORES: &[Chore] = &[
         usage: "bench SUITE [--rounds N] [--seed N] [--json FILE]",
         help: "interleaved rounds against rivals; without SUITE lists the suites",
         run: bench::run,
+    },
+    Chore {
+        name: "fuzz",
+        usage: "fuzz [TARGET ...] [--seconds N]",
+        help: "every decoder against made-up inputs, a minute each; for the night",
+        run: fuzz::run,
     },
     Chore {
         name: "tidy",

@@ -1,0 +1,4 @@
+//! See `action` in the library.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| portcullis_fuzz::action(data));

@@ -1,0 +1,4 @@
+//! See `carrier` in the library.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| portcullis_fuzz::carrier(data));

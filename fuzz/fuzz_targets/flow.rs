@@ -1,0 +1,4 @@
+//! See `flow` in the library.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| portcullis_fuzz::flow(data));

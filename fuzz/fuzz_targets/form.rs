@@ -1,0 +1,4 @@
+//! See `form` in the library.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| portcullis_fuzz::form(data));

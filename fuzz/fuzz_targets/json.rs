@@ -1,0 +1,4 @@
+//! See `json` in the library.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| portcullis_fuzz::json(data));
