@@ -6,6 +6,7 @@
 //! the public API's codes.
 mod account;
 mod binding;
+mod content;
 mod describe;
 mod draw;
 mod group;

@@ -16,6 +16,7 @@ use crate::list::{PortRanges, Prefixes};
 use crate::net::Family;
 use crate::records::{Change, GroupRecord, NicType, PeerOwner, Record, RecordKey, RuleRecord};
 use crate::rule::{Direction, Peer, PortMatch, Rule};
+use crate::state::content::Content;
 use crate::state::index::shift;
 use crate::state::{Decision, GroupEntry, State, draw};
 use crate::world::GroupType;
@@ -70,21 +71,13 @@ impl Draft<'_> {
         same_content(self.spec, self.nic_type, record)
     }
 
-    fn is_as(&self, other: &Draft<'_>) -> bool {
-        let (one, two) = (self.spec, other.spec);
-        self.nic_type == other.nic_type
-            && (&one.protocol, &one.ports, &one.source_ports, &one.peer)
-                == (&two.protocol, &two.ports, &two.source_ports, &two.peer)
-            && (one.direction, one.local, one.policy, one.priority)
-                == (two.direction, two.local, two.policy, two.priority)
+    fn content(&self) -> Content<'_> {
+        Content::of_spec(self.spec, self.nic_type)
     }
 }
 
-/// Everything but the description, the peer's owner, the id and the time makes a rule what it is.
-/// CIDRs are compared as written (`10.0.0.1` and `10.0.0.1/32` are two rules), because clients look
-/// for what they wrote.
 pub(super) fn same_content(spec: &RuleSpec, nic_type: NicType, record: &RuleRecord) -> bool {
-    nic_type == record.nic_type && spec.describes(&record.rule)
+    Content::of_spec(spec, nic_type) == Content::of_record(record)
 }
 
 /// `NicType` where a rule of a classic group does not say.
@@ -120,7 +113,7 @@ impl State {
             .collect::<Result<_, _>>()?;
         let mut rest = drafts.as_slice();
         while let Some((first, others)) = rest.split_first() {
-            if others.iter().any(|other| first.is_as(other)) {
+            if others.iter().any(|other| first.content() == other.content()) {
                 return Err(ApiError::invalid(
                     "InvalidParam.DuplicatePermissions",
                     "The specified Permissions hold the same rule twice.",
@@ -129,7 +122,7 @@ impl State {
             }
             rest = others;
         }
-        let new = drafts.iter().filter(|draft| !group.rules.iter().any(|old| draft.is(old)));
+        let new = drafts.iter().filter(|draft| group.rules.alike(&draft.content()).is_none());
         let new: Vec<&Draft<'_>> = new.collect();
         let contents = || new.iter().map(|draft| (&draft.spec.peer, &draft.spec.ports));
         let more = contents().map(|(peer, ports)| self.places(peer, ports)).sum();
@@ -293,7 +286,7 @@ impl State {
     fn find_by_content(&self, group: &GroupEntry, specs: &[RuleSpec]) -> Vec<SecurityGroupRuleId> {
         let find = |spec: &RuleSpec| {
             let nic_type = nic_type_of(group, spec);
-            let found = group.rules.iter().find(|record| same_content(spec, nic_type, record));
+            let found = group.rules.alike(&Content::of_spec(spec, nic_type));
             found.map(|record| record.rule.id.clone())
         };
         specs.iter().filter_map(find).collect()
