@@ -88,7 +88,7 @@ fn take(request: &HttpRequest) -> Result<(), TestCaseError> {
     prop_assert!(held(&call.parameters)? <= sent + PARAMETERS_MAX * NAME_BYTES_MAX);
     // A control character of one byte is six in the compact text that is signed, then escaped
     // again.
-    prop_assert!(held(&call.signed)? <= 12 * sent + PARAMETERS_MAX * NAME_BYTES_MAX);
+    prop_assert!(held(call.signed())? <= 12 * sent + PARAMETERS_MAX * NAME_BYTES_MAX);
     let key = |_: &str| {
         let account = portcullis_core::ids::AccountId(1);
         let secret = AccessKeySecret::new(b"s");
@@ -173,7 +173,7 @@ proptest! {
         let mut parameters = Parameters::default();
         for (name, value) in &pairs {
             // A repeated name with another value is refused before; here the first one stands.
-            let _ = parameters.put(name.clone(), value);
+            let _ = parameters.put(name.clone(), *value);
         }
         let pairs = parameters.pairs().collect::<Vec<_>>();
         let form = portcullis_wire::ecs::form::encode_pairs(pairs);

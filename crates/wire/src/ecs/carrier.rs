@@ -67,8 +67,8 @@ pub struct Call<'a> {
     pub route: Route,
     /// What it says.
     pub parameters: Parameters,
-    /// What a signature over parameters covers: query and form as sent, JSON flattened one step.
-    pub signed: Parameters,
+    /// What a signature over parameters covers, where that is something else.
+    signed: Option<Parameters>,
 }
 
 impl<'a> Call<'a> {
@@ -81,12 +81,7 @@ impl<'a> Call<'a> {
         let route = Route::of(&request.path)?;
         check_size("query", request.query.len(), QUERY_BYTES_MAX)?;
         check_size("body", request.body.len(), BODY_BYTES_MAX)?;
-        let mut call = Self {
-            request,
-            route,
-            parameters: Parameters::default(),
-            signed: Parameters::default(),
-        };
+        let mut call = Self { request, route, parameters: Parameters::default(), signed: None };
         call.put_pairs(call.query_pairs()?)?;
         match body_kind(request)? {
             BodyKind::Empty => {}
@@ -94,6 +89,11 @@ impl<'a> Call<'a> {
             BodyKind::Json => call.put_json(Json::read(&request.body, "body")?)?,
         }
         Ok(call)
+    }
+
+    /// What a signature over parameters covers: query and form as sent, JSON flattened one step.
+    pub fn signed(&self) -> &Parameters {
+        self.signed.as_ref().unwrap_or(&self.parameters)
     }
 
     /// The region asked for. On the Apsara route `regionId` stands beside `RegionId`.
@@ -139,8 +139,7 @@ impl<'a> Call<'a> {
 
     fn put_pairs(&mut self, pairs: Vec<(String, String)>) -> Result<(), Refusal> {
         for (name, value) in pairs {
-            self.signed.put(name.clone(), &value)?;
-            self.parameters.put(name, &value)?;
+            self.parameters.put(name, value)?;
         }
         Ok(())
     }
@@ -150,10 +149,12 @@ impl<'a> Call<'a> {
             let message = "the JSON body is not an object";
             return Err(code::JSON.refuse(message).at("body"));
         };
+        let mut signed = self.parameters.clone();
         for (name, value) in &members {
-            value.flatten_signed(name, &mut |name, text| self.signed.put(name, text))?;
+            value.flatten_signed(name, &mut |name, text| signed.put(name, text))?;
             value.flatten(name, &mut |name, text| self.parameters.put(name, text))?;
         }
+        self.signed = Some(signed);
         Ok(())
     }
 }
@@ -240,11 +241,11 @@ mod tests {
         let request = post("/?A=1&B=x+y", FORM, "C=3&A=1");
         let call = Call::read(&request).unwrap();
         assert_eq!(text(&call.parameters), "A=1 B=x y C=3");
-        assert_eq!(call.parameters, call.signed);
+        assert_eq!(call.parameters, *call.signed());
         let request = post("/?A=1", "application/json", r#"{"A":1,"P":[{"K":"v"}],"N":null}"#);
         let call = Call::read(&request).unwrap();
         assert_eq!(text(&call.parameters), "A=1 P.1.K=v");
-        assert_eq!(text(&call.signed), r#"A=1 P.1={"K":"v"}"#);
+        assert_eq!(text(call.signed()), r#"A=1 P.1={"K":"v"}"#);
     }
 
     #[test]

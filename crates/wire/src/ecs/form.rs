@@ -10,14 +10,27 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b
 
 /// The canonical spelling: UTF-8, `%20` for a space, `%2A` for `*`, `~` as it is.
 pub fn encode(text: &str) -> String {
-    utf8_percent_encode(text, RESERVED).to_string()
+    let mut encoded = String::with_capacity(text.len() * 2);
+    push_encoded(&mut encoded, text);
+    encoded
+}
+
+fn push_encoded(encoded: &mut String, text: &str) {
+    encoded.extend(utf8_percent_encode(text, RESERVED));
 }
 
 /// `k=v` pairs in the canonical spelling, joined by `&`, in the order given.
 pub fn encode_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
-    let pairs: Vec<String> =
-        pairs.into_iter().map(|(k, v)| format!("{}={}", encode(k), encode(v))).collect();
-    pairs.join("&")
+    let mut encoded = String::new();
+    for (name, value) in pairs {
+        if !encoded.is_empty() {
+            encoded.push('&');
+        }
+        push_encoded(&mut encoded, name);
+        encoded.push('=');
+        push_encoded(&mut encoded, value);
+    }
+    encoded
 }
 
 /// The pairs of a query or form in the order sent; `+` and `%20` are both a space, a bare `k` is
@@ -65,8 +78,15 @@ pub(super) fn check_length(name: &str, value: &str) -> Result<(), Refusal> {
 }
 
 fn decode(bytes: &[u8], place: &str) -> Result<String, Refusal> {
-    let spaced: Vec<u8> = bytes.iter().map(|b| if *b == b'+' { b' ' } else { *b }).collect();
-    let decoded: Vec<u8> = percent_decode(&spaced).collect();
+    let is_plain = !bytes.iter().any(|byte| matches!(byte, b'+' | b'%'));
+    let decoded = match is_plain {
+        true => bytes.to_vec(),
+        false => {
+            let spaced: Vec<u8> =
+                bytes.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+            percent_decode(&spaced).collect()
+        }
+    };
     String::from_utf8(decoded).map_err(|_| not_utf8(place))
 }
 

@@ -27,17 +27,21 @@ impl Parameters {
     }
 
     /// Adds a pair; the same name with another value is a conflict.
-    pub fn put(&mut self, name: String, value: &str) -> Result<(), Refusal> {
-        check_length(&name, value)?;
+    pub fn put(
+        &mut self,
+        name: String,
+        value: impl AsRef<str> + Into<String>,
+    ) -> Result<(), Refusal> {
+        check_length(&name, value.as_ref())?;
         match self.pairs.get(&name) {
-            Some(own) if own == value => Ok(()),
+            Some(own) if own == value.as_ref() => Ok(()),
             Some(_) => {
                 let message = format!("`{name}` is given more than once with different values");
                 Err(code::CONFLICT.refuse(message).with_help("Send it once.").at(name))
             }
             None if self.pairs.len() == PARAMETERS_MAX => Err(too_many(&name)),
             None => {
-                self.pairs.insert(name, value.to_owned());
+                self.pairs.insert(name, value.into());
                 Ok(())
             }
         }
@@ -119,7 +123,7 @@ mod tests {
     fn parameters(pairs: &[(&str, &str)]) -> Parameters {
         let mut parameters = Parameters::default();
         for (name, value) in pairs {
-            parameters.put((*name).to_owned(), value).unwrap();
+            parameters.put((*name).to_owned(), *value).unwrap();
         }
         parameters
     }

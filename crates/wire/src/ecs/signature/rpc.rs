@@ -65,7 +65,7 @@ pub(super) fn verify(
         places: &PLACES,
     };
     claim.settle(now_ms, lookup, |secret| {
-        let text = string_to_sign(&call.request.method, &call.signed);
+        let text = string_to_sign(&call.request.method, call.signed());
         let (secret, bytes) = (keyed(secret), text.as_bytes());
         let verified = match fields.method {
             Method::Sha1 => mac::<Hmac<Sha1>>(&secret, bytes).verify_slice(&fields.signature),
@@ -170,7 +170,7 @@ mod tests {
     fn signed(method: &str, query: &str) -> String {
         let request = HttpRequest::new(method, &format!("/?{query}"));
         let call = Call::read(&request).unwrap();
-        sign(method, &call.signed, SECRET)
+        sign(method, call.signed(), SECRET)
     }
 
     fn check(request: &HttpRequest, now: &str) -> Result<Authenticated, Refusal> {
