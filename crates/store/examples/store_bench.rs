@@ -2,21 +2,24 @@
 //! long a start takes. It refuses to compare; the bench frame interleaves the rounds and does.
 //!
 //! `store_bench --engine embedded|redb|fjall|wal-floor --records N --group G --dir DIR
-//! [--preload M] [--first F] [--value-bytes B] [--stop clean|abort] [--phase both|write|open]`
+//! [--preload M] [--first F] [--value-bytes B] [--stop clean|abort] [--phase both|write|open]
+//! [--writers W]`
 //!
 //! A record is one `put` of `B` bytes together with its entry in the history; `G` of them share a
 //! durable commit. `redb` and `fjall` keep the very layout of the embedded engine but without its
 //! guards, checks and witness; `wal-floor` only appends to a file and syncs it, with no way to find
 //! anything again but to read it all.
-//! `--preload` fills the store first, `--first` says how many records are there already. Prints one
-//! line of JSON. With `--phase write --stop abort` the process ends as a crash would.
+//! `--preload` fills the store first, `--first` says how many records are there already. With
+//! `--writers` so many threads commit one record each at the same time, and the engine groups them
+//! as it likes; only `embedded` does. Prints one line of JSON. With `--phase write --stop abort`
+//! the process ends as a crash would.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use portcullis_store::{Embedded, Limits, Operation, Store, Transaction};
+use portcullis_store::{CommitError, Embedded, Limits, Operation, Store, Transaction};
 use redb::ReadableDatabase;
 
 type Failure = Box<dyn std::error::Error>;
@@ -27,6 +30,10 @@ const PRELOAD_GROUP: u64 = 10_000;
 fn main() -> Result<(), Failure> {
     let options = Options::from_arguments(std::env::args().skip(1))?;
     let mut line = Vec::new();
+    if options.writers > 0 {
+        println!("{{{}}}", measure_writers(&options)?.join(", "));
+        return Ok(());
+    }
     if options.phase != "open" {
         let mut contender = open(&options)?;
         let mut next = 0;
@@ -73,17 +80,49 @@ fn measure_commits(
         latencies.push(began.elapsed());
         next = end;
     }
+    Ok(told(options, started.elapsed(), latencies))
+}
+
+/// Every writer commits its share of the records, one at a time.
+fn measure_writers(options: &Options) -> Result<Vec<String>, Failure> {
+    if options.engine != "embedded" {
+        return Err(format!("`{}` cannot be used by many writers here", options.engine).into());
+    }
+    let store = Embedded::open(&options.directory, Limits::default())?;
+    let share = options.records.div_ceil(options.writers);
+    let write = |writer: u64| -> Result<Vec<Duration>, CommitError> {
+        let first = writer * share;
+        let commit = |record: Record| {
+            let began = Instant::now();
+            let put = Operation::put(record.key, record.value);
+            store.commit(&[], vec![put]).map(|_| began.elapsed())
+        };
+        let last = (first + share).min(options.records);
+        records(first..last, options.value_bytes).into_iter().map(commit).collect()
+    };
+    let started = Instant::now();
+    let latencies = std::thread::scope(|scope| {
+        let writers: Vec<_> =
+            (0..options.writers).map(|writer| scope.spawn(move || write(writer))).collect();
+        writers.into_iter().map(|writer| writer.join().map_err(|_| "a writer panicked")).collect()
+    });
     let elapsed = started.elapsed();
+    let latencies: Result<Vec<_>, &str> = latencies;
+    let latencies: Result<Vec<_>, _> = latencies?.into_iter().collect();
+    Ok(told(options, elapsed, latencies?.concat()))
+}
+
+fn told(options: &Options, elapsed: Duration, mut latencies: Vec<Duration>) -> Vec<String> {
     latencies.sort_unstable();
     let per_second = options.records as f64 / elapsed.as_secs_f64();
-    Ok(vec![
+    vec![
         format!("\"engine\": \"{}\"", options.engine),
         format!("\"records\": {}", options.records),
         format!("\"group\": {}", options.group),
         format!("\"records_per_second\": {per_second:.1}"),
         format!("\"p50_us\": {:.1}", microseconds(&latencies, 50)),
         format!("\"p99_us\": {:.1}", microseconds(&latencies, 99)),
-    ])
+    ]
 }
 
 fn microseconds(sorted: &[Duration], percent: usize) -> f64 {
@@ -116,6 +155,8 @@ struct Options {
     directory: PathBuf,
     stop: String,
     phase: String,
+    /// Threads that commit at the same time; 0: one that commits groups.
+    writers: u64,
 }
 
 impl Options {
@@ -130,6 +171,7 @@ impl Options {
             directory: PathBuf::new(),
             stop: "clean".to_string(),
             phase: "both".to_string(),
+            writers: 0,
         };
         while let Some(name) = arguments.next() {
             let value = arguments.next().ok_or_else(|| format!("`{name}` needs a value"))?;
@@ -143,6 +185,7 @@ impl Options {
                 "--dir" => options.directory = PathBuf::from(value),
                 "--stop" => options.stop = value,
                 "--phase" => options.phase = value,
+                "--writers" => options.writers = value.parse()?,
                 _ => return Err(format!("unknown option `{name}`").into()),
             }
         }

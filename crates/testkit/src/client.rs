@@ -114,8 +114,17 @@ impl Client {
         read_answer(&bytes).map_err(|error| format!("{action}: {error}"))
     }
 
-    /// The whole request as bytes.
+    /// A signed request as bytes, for a connection that stays open.
+    pub fn kept_alive(&self, action: &str, parameters: &[(&str, &str)]) -> Vec<u8> {
+        self.whole(action, parameters, "")
+    }
+
+    /// A signed request as bytes, for a connection of its own.
     pub fn request(&self, action: &str, parameters: &[(&str, &str)]) -> Vec<u8> {
+        self.whole(action, parameters, "Connection: close\r\n")
+    }
+
+    fn whole(&self, action: &str, parameters: &[(&str, &str)], more_head: &str) -> Vec<u8> {
         let (method, product) = (self.method(), product_of(action));
         let mut common = self.common(action, product);
         let mut business = BTreeMap::new();
@@ -144,7 +153,7 @@ impl Client {
         if !kind.is_empty() {
             head += &format!("Content-Type: {kind}\r\nContent-Length: {}\r\n", body.len());
         }
-        head += "Accept: application/json\r\nConnection: close\r\n\r\n";
+        head += &format!("Accept: application/json\r\n{more_head}\r\n");
         [head.into_bytes(), body.into_bytes()].concat()
     }
 

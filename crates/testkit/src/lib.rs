@@ -7,6 +7,7 @@ pub mod demo;
 pub mod docs;
 pub mod exchange;
 pub mod lab;
+pub mod load;
 pub mod netns;
 pub mod packet;
 pub mod random;

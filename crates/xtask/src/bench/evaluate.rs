@@ -1,7 +1,7 @@
 //! The suite `evaluate`: how many flows per second the command `portcullis evaluate` judges on each
 //! engine, start, reading and printing included. All engines must print the same before they race.
 
-use super::frame::{Measure, Plan, Sample};
+use super::frame::{Measure, Plan, Rival, Sample};
 use super::{Prepared, world};
 use crate::{Outcome, run};
 use std::fs::File;
@@ -77,7 +77,7 @@ fn plan(contenders: &[Contender]) -> Outcome<Plan> {
             unit: "1/s",
             higher_is_better: true,
             goal: goal(&contender.name).filter(|_| rival.is_some()),
-            rival,
+            rival: rival.map(|contender| Rival { contender, number: "flows_per_second" }),
         }
     });
     let noise = names.first().ok_or("no engine can run")?.clone();
@@ -141,7 +141,7 @@ mod tests {
         ];
         let plan = plan(&contenders).unwrap();
         let rivals: Vec<Option<&str>> =
-            plan.measures.iter().map(|measure| measure.rival.as_deref()).collect();
+            plan.measures.iter().map(|one| Some(one.rival.as_ref()?.contender.as_str())).collect();
         assert_eq!(
             rivals,
             [None, Some("reference at 100 rules"), None, Some("reference at 1000 rules")]

@@ -16,9 +16,17 @@ pub(super) struct Measure {
     pub(super) number: &'static str,
     pub(super) unit: &'static str,
     pub(super) higher_is_better: bool,
-    pub(super) rival: Option<String>,
+    pub(super) rival: Option<Rival>,
     /// What the ratio to the rival must reach at the unfavourable end of its interval.
     pub(super) goal: Option<f64>,
+}
+
+/// What a measure is held against.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Rival {
+    pub(super) contender: String,
+    /// Mostly the measure's own.
+    pub(super) number: &'static str,
 }
 
 /// A suite, ready to run.
@@ -89,7 +97,7 @@ fn judge(measure: &Measure, samples: &BTreeMap<String, Vec<Sample>>, seed: u64) 
     let ratio = match &measure.rival {
         None => None,
         Some(rival) => {
-            let rivals = numbers(samples, rival, measure.number)?;
+            let rivals = numbers(samples, &rival.contender, rival.number)?;
             Some(estimate(&paired_ratios(&ours, &rivals), seed))
         }
     };
@@ -127,7 +135,7 @@ fn numbers(
 
 #[cfg(test)]
 mod tests {
-    use super::{Measure, Pace, Plan, compare};
+    use super::{Measure, Pace, Plan, Rival, compare};
     use crate::bench::statistics::Dice;
     use std::cell::RefCell;
     use std::collections::BTreeMap;
@@ -138,7 +146,7 @@ mod tests {
             number: "per_second",
             unit: "1/s",
             higher_is_better: true,
-            rival: rival.map(str::to_owned),
+            rival: rival.map(|rival| Rival { contender: rival.to_owned(), number: "per_second" }),
             goal,
         }
     }
@@ -196,6 +204,18 @@ mod tests {
         let run_once = |_: &str| Ok(BTreeMap::from([("per_second".to_owned(), 5.0)]));
         let report = compare(&plan(1.01), PACE, run_once, |_| {}).unwrap();
         assert_eq!(report.results[0].holds, Some(false));
+    }
+
+    #[test]
+    fn a_number_may_be_held_against_another_one() {
+        let mut plan = plan(1.0);
+        let rival = Rival { contender: "theirs".to_owned(), number: "p50_us" };
+        plan.measures[0].rival = Some(rival);
+        let run_once = |_: &str| {
+            Ok(BTreeMap::from([("per_second".to_owned(), 8.0), ("p50_us".to_owned(), 2.0)]))
+        };
+        let report = compare(&plan, PACE, run_once, |_| {}).unwrap();
+        assert_eq!(report.results[0].ratio.unwrap().median, 4.0);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `./x bench`: rivals in the same run, interleaved, with the noise floor stated. Here are the
 //! arguments and the list of suites; the frame, the arithmetic and the suites have their own files.
 
+mod api;
 mod evaluate;
 mod frame;
 mod report;
@@ -39,6 +40,11 @@ struct Suite {
 }
 
 const SUITES: &[Suite] = &[
+    Suite {
+        name: "api",
+        help: "signed durable calls per second of `portcullis serve`, beside moto and the store",
+        prepare: api::prepare,
+    },
     Suite {
         name: "evaluate",
         help: "flows per second of `portcullis evaluate` on each engine, at 100 and 1,000 rules",

@@ -1,6 +1,6 @@
 //! A report as a table for people and as JSON for programs. It computes nothing.
 
-use super::frame::{Pace, Report};
+use super::frame::{Pace, Report, Rival};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -21,7 +21,7 @@ pub(super) fn table(suite: &str, machine: &Value, pace: Pace, report: &Report) -
             measure.contender.clone(),
             measure.number.replace('_', " "),
             format!("{} {}", number(result.value), measure.unit),
-            measure.rival.clone().unwrap_or_default(),
+            measure.rival.as_ref().map_or_else(String::new, |rival| named(rival, measure.number)),
             ratio.map_or_else(String::new, |ratio| format!("{:.3}", ratio.median)),
             ratio.map_or_else(String::new, |ratio| format!("{:.3}..{:.3}", ratio.low, ratio.high)),
             goal,
@@ -46,6 +46,14 @@ pub(super) fn table(suite: &str, machine: &Value, pace: Pace, report: &Report) -
     text
 }
 
+/// A rival, with its number where that is another one.
+fn named(rival: &Rival, number: &str) -> String {
+    match rival.number == number {
+        true => rival.contender.clone(),
+        false => format!("{} {}", rival.contender, rival.number.replace('_', " ")),
+    }
+}
+
 /// The same for programs.
 pub(super) fn document(suite: &str, machine: &Value, pace: Pace, report: &Report) -> Value {
     let measures: Vec<Value> = report
@@ -57,7 +65,7 @@ pub(super) fn document(suite: &str, machine: &Value, pace: Pace, report: &Report
                 "name": format!("{} {}", measure.contender, measure.number),
                 "value": result.value,
                 "unit": measure.unit,
-                "rival": measure.rival,
+                "rival": measure.rival.as_ref().map(|rival| named(rival, measure.number)),
                 "ratio": result.ratio.map(|ratio| ratio.median),
                 "interval": result.ratio.map(|ratio| [ratio.low, ratio.high]),
                 "goal": measure.goal,
@@ -129,7 +137,7 @@ fn number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::{document, number, table};
-    use crate::bench::frame::{Measure, Pace, Report, Result};
+    use crate::bench::frame::{Measure, Pace, Report, Result, Rival};
     use crate::bench::statistics::Estimate;
     use serde_json::json;
 
@@ -139,7 +147,7 @@ mod tests {
             number: "flows_per_second",
             unit: "1/s",
             higher_is_better: true,
-            rival: Some("reference".to_owned()),
+            rival: Some(Rival { contender: "reference".to_owned(), number: "flows_per_second" }),
             goal: Some(2.0),
         };
         let ratio = Estimate { median: 2.5, low: 1.9, high: 2.6 };

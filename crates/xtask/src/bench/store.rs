@@ -3,7 +3,7 @@
 //! run in a program of their own (`crates/store/examples/store_bench.rs`) that prints one line.
 
 use super::Prepared;
-use super::frame::{Measure, Plan, Sample};
+use super::frame::{Measure, Plan, Rival, Sample};
 use crate::{Outcome, run};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -68,7 +68,7 @@ fn plan(engines: &[&str]) -> Outcome<Plan> {
                         number,
                         unit,
                         higher_is_better,
-                        rival: rival.map(|rival| named(rival, group)),
+                        rival: rival.map(|rival| Rival { contender: named(rival, group), number }),
                         goal: goal(number, group, rival.copied()),
                     });
                 }
@@ -107,7 +107,7 @@ fn round(
 }
 
 /// The last line that the program printed, as numbers by name.
-fn sample(text: &str) -> Outcome<Sample> {
+pub(super) fn sample(text: &str) -> Outcome<Sample> {
     let line = text.lines().last().unwrap_or_default();
     let value: Value =
         serde_json::from_str(line).map_err(|error| format!("not a line of JSON: {error}"))?;
@@ -142,7 +142,8 @@ mod tests {
         assert_eq!(ours, 2 * 3 * 2);
         let goals: Vec<_> = plan.measures.iter().filter(|one| one.goal.is_some()).collect();
         assert_eq!(goals.len(), 1);
-        assert_eq!(goals[0].rival.as_deref(), Some("redb, 64 a commit"));
+        let rival = goals[0].rival.as_ref().map(|rival| rival.contender.as_str());
+        assert_eq!(rival, Some("redb, 64 a commit"));
         assert_eq!(plan.noise, "embedded, 1 a commit");
         assert!(super::plan(&[]).is_err());
     }

@@ -2,6 +2,7 @@
 //!
 //! Each subcommand is a file beside this one; all they do, the library does.
 mod demo;
+mod load;
 mod world;
 
 use std::process::ExitCode;
@@ -19,13 +20,15 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     World(world::Arguments),
+    Load(load::Arguments),
     /// Real packets let through and dropped by signed calls, with the reason for each
     Demo(demo::Arguments),
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
-        Command::World(arguments) => world::run(&arguments),
+        Command::World(arguments) => world::run(&arguments).map_err(|error| error.to_string()),
+        Command::Load(arguments) => load::run(&arguments),
         Command::Demo(arguments) => return demo::run(&arguments),
     };
     match done {
