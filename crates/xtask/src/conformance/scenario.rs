@@ -104,7 +104,7 @@ fn fill(value: &Value, kept: &Kept) -> Value {
 fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
     let step = |value: &'a Value, part: &str| match part.parse::<usize>() {
         // The only element of a list, where a list of one looks like it.
-        Ok(0) if value.is_object() => Some(value),
+        Ok(0) if !value.is_array() => Some(value),
         Ok(index) => value.get(index),
         Err(_) => value.get(part),
     };
