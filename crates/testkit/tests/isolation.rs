@@ -29,11 +29,12 @@ fn kind(text: &str) -> Option<&str> {
     (is_drawn && kind.bytes().all(|b| b.is_ascii_lowercase())).then_some(kind)
 }
 
-/// The same with ids that nobody has, but for VPCs where those are shared.
+/// The same with ids that nobody has, but for VPCs where those are shared: with their routers and
+/// route tables, which are a part of them.
 fn unknown(kept: &Kept, is_shared: bool) -> Kept {
     let stays = |text: &str| match kind(text) {
         None => true,
-        Some(kind) => is_shared && kind == "vpc",
+        Some(kind) => is_shared && matches!(kind, "vpc" | "vrt" | "vtb"),
     };
     let changed = kept.iter().map(|(name, text)| {
         let text = match stays(text) {
