@@ -136,8 +136,8 @@ fn close(path: &Path, mode: u32) -> Result<(), DirectoryError> {
         .map_err(|source| DirectoryError::io("change the mode of", path, source))
 }
 
-/// Writes a file that nobody but its owner ever could read.
-fn write_draft(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Writes a file that nobody but its owner ever could read. A draft that is there is a crash's.
+pub(crate) fn write_draft(path: &Path, bytes: &[u8]) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}

@@ -4,18 +4,18 @@
 //! It is made by the first start and never written again: a key that is lost or wrong stops the
 //! start, and nothing is overwritten. How secrets are sealed is not known here.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use portcullis_wire::record::seal::{Fingerprint, SEAL_KEY_BYTES, SealKey};
 
+use crate::directory::write_draft;
 use crate::identity::NoRandomness;
 
 /// What the file begins with; the number changes when the rest means something else.
 const HEADING: &str = "portcullis-seal-key-1 ";
-const FILE_MODE: u32 = 0o600;
 /// Permissions of anybody but the owner.
 const OTHERS: u32 = 0o077;
 /// Bytes of a key file, with room to see that one is too long.
@@ -188,17 +188,6 @@ fn parse(text: &str) -> Option<[u8; SEAL_KEY_BYTES]> {
         *byte = u8::from_str_radix(digits.get(2 * index..2 * index + 2)?, 16).ok()?;
     }
     Some(key)
-}
-
-/// Writes a file that nobody but its owner ever could read. A draft that is there is a crash's.
-fn write_draft(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }
 
 #[cfg(test)]

@@ -79,13 +79,8 @@ impl InProcess {
         &self.state
     }
 
-    fn make_accounts(&mut self) -> Result<(), String> {
-        let bad = |error: &dyn std::fmt::Display| error.to_string();
-        let command = Command::CreateRootAccount(CreateRootAccount {
-            name: "root".parse().map_err(|error| bad(&error))?,
-            access_key: "rootkey".parse().map_err(|error| bad(&error))?,
-            secret: AccessKeySecret::new(b"rootsecret"),
-        });
+    /// A command of the operator's.
+    fn administer(&mut self, command: &Command) -> Result<(), String> {
         let mut context = Context {
             caller: AccountId(0),
             region: None,
@@ -95,8 +90,20 @@ impl InProcess {
             idempotency: None,
             dry_run: false,
         };
-        let decision = self.state.apply(&mut context, &command).map_err(|error| bad(&error))?;
+        let decision =
+            self.state.apply(&mut context, command).map_err(|error| error.to_string())?;
         decision.changes.into_iter().for_each(|change| self.state.absorb(change));
+        Ok(())
+    }
+
+    fn make_accounts(&mut self) -> Result<(), String> {
+        let bad = |error: &dyn std::fmt::Display| error.to_string();
+        let command = Command::CreateRootAccount(CreateRootAccount {
+            name: "root".parse().map_err(|error| bad(&error))?,
+            access_key: "rootkey".parse().map_err(|error| bad(&error))?,
+            secret: AccessKeySecret::new(b"rootsecret"),
+        });
+        self.administer(&command)?;
         let root = self.state.root_account().ok_or("no root account")?.id;
         let (other, stranger) = (AccountId(1234), AccountId(5678));
         for (id, name) in [(other, "other@example.com"), (stranger, "stranger@example.com")] {
@@ -217,18 +224,7 @@ impl Server for InProcess {
             true => Command::ShareVpc { vpc, account },
             false => Command::UnshareVpc { vpc, account },
         };
-        let mut context = Context {
-            caller: AccountId(0),
-            region: None,
-            now_ms: self.now_ms,
-            dice: &mut self.dice,
-            settings: &self.settings,
-            idempotency: None,
-            dry_run: false,
-        };
-        let decision = self.state.apply(&mut context, &command).map_err(|error| bad(&error))?;
-        decision.changes.into_iter().for_each(|change| self.state.absorb(change));
-        Ok(())
+        self.administer(&command)
     }
 
     fn offers(&self, need: &str) -> bool {
