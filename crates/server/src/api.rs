@@ -35,7 +35,8 @@ pub(crate) struct Api {
     pub(crate) queue: WriteQueue,
     pub(crate) host: Arc<Host>,
     pub(crate) nonces: Mutex<Nonces>,
-    pub(crate) throttle: Mutex<Throttle>,
+    /// Nothing where the operator has no rules.
+    pub(crate) throttle: Option<Mutex<Throttle>>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,
@@ -96,16 +97,14 @@ impl Api {
 
     /// Refuses what its account may not call so often.
     fn throttle(&self, account: AccountId, action: &'static str) -> Result<(), Refusal> {
-        // Nothing in there panics half-way; a poisoned lock guards whole buckets.
-        let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
-        if throttle.is_off() {
-            return Ok(());
-        }
+        let Some(throttle) = &self.throttle else { return Ok(()) };
         let name = self
             .published
             .read(|state, _| state.account(account).map(|account| account.name.clone()));
         let account_name = name.as_ref().map(|name| name.as_str()).unwrap_or_default();
         let caller = Caller { account, account_name, action };
+        // Nothing in there panics half-way; a poisoned lock guards whole buckets.
+        let mut throttle = throttle.lock().unwrap_or_else(PoisonError::into_inner);
         throttle.admit(&caller, self.clock.now_ms()).map_err(|retry_after_ms| {
             code::THROTTLING_USER
                 .refuse("Request was denied due to user flow control.")

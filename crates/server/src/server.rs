@@ -219,7 +219,8 @@ impl Server {
             queue,
             host,
             nonces: Mutex::new(nonces),
-            throttle: Mutex::new(Throttle::new(options.throttle, BUCKETS_MAX)),
+            throttle: (!options.throttle.is_empty())
+                .then(|| Mutex::new(Throttle::new(options.throttle, BUCKETS_MAX))),
             settings,
             clock: options.clock,
             limits: options.limits.clone(),

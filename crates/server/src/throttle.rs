@@ -70,11 +70,6 @@ impl Throttle {
         Throttle { rules, buckets_max, full_at_us: HashMap::new() }
     }
 
-    /// Whether anything is ever refused.
-    pub(crate) fn is_off(&self) -> bool {
-        self.rules.is_empty()
-    }
-
     /// Takes a call out of the caller's bucket, or says after how many milliseconds there is one.
     pub(crate) fn admit(&mut self, caller: &Caller<'_>, now_ms: u64) -> Result<(), u64> {
         let Some(rate) = self.rate_of(caller) else { return Ok(()) };
@@ -140,7 +135,6 @@ mod tests {
     #[test]
     fn without_rules_nothing_is_refused_and_nothing_kept() {
         let mut throttle = Throttle::new(Vec::new(), BUCKETS_MAX);
-        assert!(throttle.is_off());
         assert_eq!(row(&mut throttle, &caller(1, "A"), NOW_MS), 100);
         assert!(throttle.full_at_us.is_empty());
     }

@@ -13,7 +13,8 @@ use crate::ids::SecurityGroupRuleId;
 use crate::net::{Cidr, Family};
 use crate::records::{Change, PeerOwner, Record, RuleRecord};
 use crate::rule::{Direction, Peer, PortMatch};
-use crate::state::rules::{check_count, nic_type_of, rule_of, same_content};
+use crate::state::content::Content;
+use crate::state::rules::{check_count, nic_type_of, rule_of};
 use crate::state::{Decision, GroupEntry, State};
 use crate::text::RuleDescription;
 
@@ -185,13 +186,13 @@ impl State {
             ModifiedRule::Content(spec) => {
                 check_count(1, command.direction, core::slice::from_ref(spec))?;
                 let nic_type = nic_type_of(group, spec);
-                let mut rules = group.rules.iter();
-                let old = rules.find(|old| same_content(spec, nic_type, old)).ok_or_else(|| {
-                    ApiError::not_found(
-                        "SecurityGroupRule.NotFound",
-                        "The target security group rule does not exist.",
-                    )
-                })?;
+                let old =
+                    group.rules.alike(&Content::of_spec(spec, nic_type)).ok_or_else(|| {
+                        ApiError::not_found(
+                            "SecurityGroupRule.NotFound",
+                            "The target security group rule does not exist.",
+                        )
+                    })?;
                 let description = edited(old, &command.description);
                 Ok(replaced(old, RuleRecord { description, ..RuleRecord::clone(old) }))
             }
@@ -215,8 +216,8 @@ impl State {
         let spec = RuleSpec::new(old.rule.direction, merged(old, fields))?;
         self.check_list_kind(old, &spec)?;
         let draft = self.draft(context, group, &spec)?;
-        let others = group.rules.iter().filter(|other| other.rule.id != old.rule.id);
-        if others.into_iter().any(|other| draft.is(other)) {
+        let alike = group.rules.alike(&draft.content());
+        if alike.is_some_and(|other| other.rule.id != old.rule.id) {
             return Err(ApiError::invalid(
                 "InvalidOperation.RuleDuplicate",
                 "The modified rule would be the same as another one.",

@@ -67,17 +67,9 @@ pub(super) struct Draft<'a> {
 }
 
 impl Draft<'_> {
-    pub(super) fn is(&self, record: &RuleRecord) -> bool {
-        same_content(self.spec, self.nic_type, record)
-    }
-
-    fn content(&self) -> Content<'_> {
+    pub(super) fn content(&self) -> Content<'_> {
         Content::of_spec(self.spec, self.nic_type)
     }
-}
-
-pub(super) fn same_content(spec: &RuleSpec, nic_type: NicType, record: &RuleRecord) -> bool {
-    Content::of_spec(spec, nic_type) == Content::of_record(record)
 }
 
 /// `NicType` where a rule of a classic group does not say.
