@@ -33,7 +33,7 @@ use crate::listen;
 use crate::nonces::{Nonce, Nonces};
 use crate::published::Published;
 use crate::source::{self, LoadError, Opened, Source};
-use crate::throttle::{BUCKETS_MAX, Throttle, ThrottleRule};
+use crate::throttle::{Throttle, ThrottleRule};
 use crate::tls::Certificate;
 use crate::writer::{WriteQueue, Writer};
 
@@ -219,8 +219,7 @@ impl Server {
             queue,
             host,
             nonces: Mutex::new(nonces),
-            throttle: (!options.throttle.is_empty())
-                .then(|| Mutex::new(Throttle::new(options.throttle, BUCKETS_MAX))),
+            throttle: Throttle::of_rules(options.throttle).map(Mutex::new),
             settings,
             clock: options.clock,
             limits: options.limits.clone(),

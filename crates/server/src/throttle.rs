@@ -66,7 +66,12 @@ pub(crate) struct Throttle {
 }
 
 impl Throttle {
-    pub(crate) fn new(rules: Vec<ThrottleRule>, buckets_max: usize) -> Throttle {
+    /// The buckets of these rules; nothing where there are none.
+    pub(crate) fn of_rules(rules: Vec<ThrottleRule>) -> Option<Throttle> {
+        (!rules.is_empty()).then(|| Throttle::new(rules, BUCKETS_MAX))
+    }
+
+    fn new(rules: Vec<ThrottleRule>, buckets_max: usize) -> Throttle {
         Throttle { rules, buckets_max, full_at_us: HashMap::new() }
     }
 
@@ -134,6 +139,7 @@ mod tests {
 
     #[test]
     fn without_rules_nothing_is_refused_and_nothing_kept() {
+        assert!(Throttle::of_rules(Vec::new()).is_none());
         let mut throttle = Throttle::new(Vec::new(), BUCKETS_MAX);
         assert_eq!(row(&mut throttle, &caller(1, "A"), NOW_MS), 100);
         assert!(throttle.full_at_us.is_empty());
