@@ -1,0 +1,93 @@
+//! What is decided about this host: what its agent does where rules leave it open, and which
+//! interface is tied to which device.
+
+use std::net::Ipv4Addr;
+
+use portcullis_agent::pinned::{INSTANCE_DEFAULT, Switches};
+use portcullis_agent::run::PICK_UP_S_DEFAULT;
+use portcullis_core::ids::NetworkInterfaceId;
+use portcullis_core::text::DeviceName;
+
+use super::file::File;
+use super::layers::{Environment, Placed, first, switch, variable};
+use super::{Bind, ConfigurationError, Flags};
+
+/// The name under which the agent pins its programs and maps.
+pub(super) fn instance(
+    flags: &Flags,
+    environment: Environment<'_>,
+    file: &File,
+) -> Result<String, ConfigurationError> {
+    let instance = first([
+        flags.instance.clone().map(|text| Placed { text, place: "--instance".into() }),
+        variable(environment, "PORTCULLIS_INSTANCE")?,
+        file.keys.instance.as_ref().map(|value| file.placed(value)),
+        Some(Placed { text: INSTANCE_DEFAULT.into(), place: "default".into() }),
+    ]);
+    Ok(instance.text)
+}
+
+pub(super) fn switches(
+    flags: &Flags,
+    environment: Environment<'_>,
+    file: &File,
+) -> Result<Switches, ConfigurationError> {
+    let variable = |name: &str| variable(environment, name);
+    let pick_up_s = match (flags.pick_up_seconds, variable("PORTCULLIS_PICK_UP_SECONDS")?) {
+        (Some(seconds), _) => seconds,
+        (None, Some(text)) => text.parse("write a number of seconds")?,
+        (None, None) => file.keys.pick_up_seconds.unwrap_or(PICK_UP_S_DEFAULT),
+    };
+    Ok(Switches {
+        pick_up_s,
+        keep_established: switch(
+            flags.keep_established,
+            variable("PORTCULLIS_KEEP_ESTABLISHED")?,
+            file.keys.keep_established,
+        )?,
+        any_link_local: switch(
+            flags.any_link_local,
+            variable("PORTCULLIS_ANY_LINK_LOCAL")?,
+            file.keys.any_link_local,
+        )?,
+        dhcp_servers: dhcp_servers(flags, variable("PORTCULLIS_DHCP_SERVER")?, file)?,
+    })
+}
+
+fn dhcp_servers(
+    flags: &Flags,
+    variable: Option<Placed>,
+    file: &File,
+) -> Result<Vec<Ipv4Addr>, ConfigurationError> {
+    let placed: Vec<Placed> = if !flags.dhcp_server.is_empty() {
+        let place = || "--dhcp-server".to_owned();
+        let texts = flags.dhcp_server.iter();
+        texts.map(|text| Placed { text: text.clone(), place: place() }).collect()
+    } else if let Some(list) = variable {
+        let texts = list.text.split(',').map(|text| text.trim().to_owned());
+        texts.map(|text| Placed { text, place: list.place.clone() }).collect()
+    } else {
+        file.keys.dhcp_server.iter().map(|value| file.placed(value)).collect()
+    };
+    placed.iter().map(|server| server.parse("write an IPv4 address")).collect()
+}
+
+pub(super) fn binds(file: &File) -> Result<Vec<Bind>, ConfigurationError> {
+    let mut binds: Vec<Bind> = Vec::with_capacity(file.keys.bind.len());
+    for keys in &file.keys.bind {
+        let interface: NetworkInterfaceId =
+            file.placed(&keys.interface).parse("write the id of a network interface")?;
+        let device: DeviceName =
+            file.placed(&keys.device).parse("write the name of a device of this host")?;
+        if binds.iter().any(|bind| bind.interface == interface) {
+            let message = format!("interface `{interface}` is tied twice");
+            return Err(file.error(keys.interface.span().start, message));
+        }
+        if binds.iter().any(|bind| bind.device == device) {
+            let message = format!("device `{device}` is tied twice");
+            return Err(file.error(keys.device.span().start, message));
+        }
+        binds.push(Bind { interface, device });
+    }
+    Ok(binds)
+}

@@ -1,0 +1,223 @@
+//! That the layers are read in their order, and that errors name their places.
+
+use std::ffi::OsString;
+use std::net::Ipv4Addr;
+
+use portcullis_agent::pinned::Switches;
+use portcullis_core::ids::RegionId;
+use portcullis_core::settings::{Quota, Quotas};
+use portcullis_server::throttle::ThrottleRule;
+
+use super::*;
+
+/// The configuration of a file, variables and flags, or the error's text.
+fn read(file: &str, variables: &[(&str, &str)], flags: Flags) -> Result<Configuration, String> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("p.toml");
+    std::fs::write(&path, file).unwrap();
+    let environment = |name: &str| {
+        let found = variables.iter().find(|(own, _)| *own == name);
+        found.map(|(_, value)| OsString::from(value))
+    };
+    let flags = Flags { config: Some(path), ..flags };
+    Configuration::read(&flags, &environment)
+        .map_err(|error| error.to_string().replace(&directory.path().display().to_string(), ""))
+}
+
+fn ids(texts: &[&str]) -> Vec<RegionId> {
+    texts.iter().map(|text| text.parse().unwrap()).collect()
+}
+
+#[test]
+fn defaults_come_last() {
+    let expected = Configuration {
+        listen: "127.0.0.1:8080".parse().unwrap(),
+        data: "/var/lib/portcullis".into(),
+        key_file: None,
+        tls: None,
+        regions: ids(&["cn-hangzhou", "cn-qingdao-env17-d01"]),
+        quotas: Quotas::default(),
+        throttle: vec![],
+        no_agent: false,
+        instance: "host".into(),
+        switches: Switches::default(),
+        binds: vec![],
+    };
+    assert_eq!(read("", &[], Flags::default()), Ok(expected.clone()));
+    let empty = [("PORTCULLIS_LISTEN", ""), ("PORTCULLIS_REGION", "")];
+    assert_eq!(read("", &empty, Flags::default()), Ok(expected));
+}
+
+#[test]
+fn a_higher_layer_wins_value_by_value() {
+    let file = "listen = '0.0.0.0:1'\ndata = '/f'\nkey-file = '/f.key'\n\
+                region = ['r-f']\nno-agent = true\n\
+                instance = 'f'\npick-up-seconds = 1\n\
+                keep-established = true\nany-link-local = true\n\
+                dhcp-server = ['10.0.0.1']\n\
+                [[bind]]\ninterface = 'eni-1'\ndevice = 'veth1'\n";
+    let from_file = read(file, &[], Flags::default()).unwrap();
+    assert_eq!(from_file.listen, "0.0.0.0:1".parse().unwrap());
+    assert_eq!(from_file.data, PathBuf::from("/f"));
+    assert_eq!(from_file.key_file, Some(PathBuf::from("/f.key")));
+    assert_eq!(from_file.regions, ids(&["r-f"]));
+    assert!(from_file.no_agent);
+    assert_eq!((from_file.instance.as_str(), from_file.switches.pick_up_s), ("f", 1));
+    let bind = Bind { interface: "eni-1".parse().unwrap(), device: "veth1".parse().unwrap() };
+    assert_eq!(from_file.binds, [bind]);
+
+    let of_file = &from_file.switches;
+    assert!(of_file.keep_established && of_file.any_link_local);
+    assert_eq!(of_file.dhcp_servers, ["10.0.0.1".parse::<Ipv4Addr>().unwrap()]);
+
+    let variables = [
+        ("PORTCULLIS_LISTEN", "0.0.0.0:2"),
+        ("PORTCULLIS_DATA", "/e"),
+        ("PORTCULLIS_KEY_FILE", "/e.key"),
+        ("PORTCULLIS_REGION", "r-e, r-g"),
+        ("PORTCULLIS_NO_AGENT", "false"),
+        ("PORTCULLIS_INSTANCE", "e"),
+        ("PORTCULLIS_PICK_UP_SECONDS", "2"),
+        ("PORTCULLIS_KEEP_ESTABLISHED", "false"),
+        ("PORTCULLIS_ANY_LINK_LOCAL", "false"),
+        ("PORTCULLIS_DHCP_SERVER", "10.0.0.2, 10.0.0.9"),
+    ];
+    let from_environment = read(file, &variables, Flags::default()).unwrap();
+    assert_eq!(from_environment.listen, "0.0.0.0:2".parse().unwrap());
+    assert_eq!(from_environment.data, PathBuf::from("/e"));
+    assert_eq!(from_environment.key_file, Some(PathBuf::from("/e.key")));
+    assert_eq!(from_environment.regions, ids(&["r-e", "r-g"]));
+    assert!(!from_environment.no_agent);
+    assert_eq!((from_environment.instance.as_str(), from_environment.switches.pick_up_s), ("e", 2));
+
+    let of_environment = &from_environment.switches;
+    assert!(!of_environment.keep_established && !of_environment.any_link_local);
+    assert_eq!(of_environment.dhcp_servers.len(), 2);
+
+    let flags = Flags {
+        listen: Some("[::1]:3".into()),
+        data: Some("/a".into()),
+        key_file: Some("/a.key".into()),
+        region: vec!["r-a".into()],
+        no_agent: true,
+        instance: Some("a".into()),
+        pick_up_seconds: Some(0),
+        dhcp_server: vec!["10.0.0.3".into()],
+        config: None,
+        ..Flags::default()
+    };
+    let from_flags = read(file, &variables, flags).unwrap();
+    assert_eq!(from_flags.listen, "[::1]:3".parse().unwrap());
+    assert_eq!(from_flags.data, PathBuf::from("/a"));
+    assert_eq!(from_flags.key_file, Some(PathBuf::from("/a.key")));
+    assert_eq!(from_flags.regions, ids(&["r-a"]));
+    assert!(from_flags.no_agent);
+    assert_eq!((from_flags.instance.as_str(), from_flags.switches.pick_up_s), ("a", 0));
+    assert_eq!(from_flags.switches.dhcp_servers, ["10.0.0.3".parse::<Ipv4Addr>().unwrap()]);
+    assert_eq!(from_flags.binds, from_environment.binds);
+}
+
+#[test]
+fn tls_has_both_files_or_neither() {
+    let files = |certificate: &str, key: &str| {
+        Some(TlsFiles { certificate: certificate.into(), key: key.into() })
+    };
+    let file = "tls-cert = '/f/c'\ntls-key = '/f/k'";
+    assert_eq!(read(file, &[], Flags::default()).unwrap().tls, files("/f/c", "/f/k"));
+    let variables = [("PORTCULLIS_TLS_CERT", "/e/c"), ("PORTCULLIS_TLS_KEY", "/e/k")];
+    assert_eq!(read(file, &variables, Flags::default()).unwrap().tls, files("/e/c", "/e/k"));
+    let flags = Flags { tls_cert: Some("/a/c".into()), ..Flags::default() };
+    assert_eq!(read(file, &[], flags.clone()).unwrap().tls, files("/a/c", "/f/k"));
+    let error = read("", &[], flags).unwrap_err();
+    assert!(error.starts_with("--tls-key: "), "{error}");
+    let error = read("tls-key = '/f/k'", &[], Flags::default()).unwrap_err();
+    assert!(error.starts_with("--tls-cert: "), "{error}");
+}
+
+#[test]
+fn quotas_and_rates_come_from_the_file() {
+    let file = "[quotas]\nrules-per-group = 200\nvpcs-per-region = 3\n\
+                [[throttle]]\ncalls-per-minute = 600\nburst = 20\n\
+                [[throttle]]\naccount = 'web'\naction = 'CreateVpc'\n\
+                calls-per-minute = 6\nburst = 2\n";
+    let configuration = read(file, &[], Flags::default()).unwrap();
+    let expected = Quotas { rules_per_group: 200, vpcs_per_region: 3, ..Quotas::default() };
+    assert_eq!(configuration.quotas, expected);
+    let rule = |account: Option<&str>, action: Option<&str>, calls, burst| ThrottleRule {
+        account: account.map(str::to_owned),
+        action: action.map(str::to_owned),
+        rate: portcullis_server::throttle::Rate::new(calls, burst).unwrap(),
+    };
+    let rules = [rule(None, None, 600, 20), rule(Some("web"), Some("CreateVpc"), 6, 2)];
+    assert_eq!(configuration.throttle, rules);
+    let more = "[[throttle]]\ncalls-per-minute = 6\nburst = 2\n".repeat(1001);
+    let error = read(&more, &[], Flags::default()).unwrap_err();
+    assert!(error.contains("more than 1000 rules"), "{error}");
+}
+
+#[test]
+fn the_guide_lists_every_quota() {
+    let guide = include_str!("../../../../docs/guide/configuration.md");
+    for quota in Quotas::ALL {
+        let Quota { name, default, least, most, about } = quota;
+        let row = format!(
+            "| `{}` | {} | {default} | {least} to {most} |",
+            name.replace('_', "-"),
+            about.trim().trim_end_matches('.')
+        );
+        assert!(guide.contains(&row), "docs/guide/configuration.md lacks\n{row}");
+    }
+}
+
+#[test]
+fn an_error_names_its_place() {
+    for (file, expected) in [
+        ("listen = 'x'", "/p.toml:1:10: `x`: invalid socket address syntax"),
+        ("\n  colour = 1", "/p.toml:2:3: unknown field `colour`"),
+        ("data = 1", "/p.toml:1:8: invalid type"),
+        ("listen = ", "/p.toml:1:10: "),
+        ("region = []", "/p.toml:1:10: no region is named"),
+        ("region = ['a',\n 'a']", "/p.toml:2:2: region `a` is named twice"),
+        ("region = ['a b']", "/p.toml:1:11: `a b`: `a b` is not a RegionId"),
+        ("[[bind]]\ninterface = 'eni-1'", "/p.toml:1:1: missing field `device`"),
+        ("[[bind]]\ninterface = 'é ö'\ndevice = 'd'", "/p.toml:2:13: `é ö`: "),
+        ("[quotas]\nrules = 1", "/p.toml:2:1: quota `rules`: there is no such quota"),
+        (
+            "[quotas]\ngroups-per-interface = 17",
+            "/p.toml:2:24: quota `groups-per-interface`: it is from 1 to 16, 10 by default",
+        ),
+        ("[quotas]\nvpcs-per-region = -1", "/p.toml:2:19: invalid value"),
+        (
+            "[[throttle]]\naction = 'Sing'\ncalls-per-minute = 1\nburst = 1",
+            "/p.toml:2:10: there is no action `Sing`",
+        ),
+        (
+            "[[throttle]]\ncalls-per-minute = 0\nburst = 1",
+            "/p.toml:2:20: calls-per-minute is from 1 to 6000000, burst from 1 to 1000000",
+        ),
+        ("[[throttle]]\ncalls-per-minute = 1", "/p.toml:1:1: missing field `burst`"),
+        (
+            "[[bind]]\ninterface = 'e'\ndevice = 'd'\n[[bind]]\ninterface = 'e'\ndevice = 'f'",
+            "/p.toml:5:13: interface `e` is tied twice",
+        ),
+        (
+            "[[bind]]\ninterface = 'e'\ndevice = 'd'\n[[bind]]\ninterface = 'f'\ndevice = 'd'",
+            "/p.toml:6:10: device `d` is tied twice",
+        ),
+    ] {
+        let error = read(file, &[], Flags::default()).unwrap_err();
+        assert!(error.starts_with(expected), "{file:?} gave {error:?}");
+    }
+    let error = read("", &[("PORTCULLIS_NO_AGENT", "si")], Flags::default()).unwrap_err();
+    assert!(error.starts_with("PORTCULLIS_NO_AGENT: `si`: "), "{error}");
+    let flags = Flags { listen: Some("8080".into()), ..Flags::default() };
+    let error = read("", &[], flags).unwrap_err();
+    assert!(error.starts_with("--listen: `8080`: "), "{error}");
+}
+
+#[test]
+fn a_named_file_must_be_there() {
+    let flags = Flags { config: Some("/nowhere/p.toml".into()), ..Flags::default() };
+    let error = Configuration::read(&flags, &|_| None).unwrap_err();
+    assert_eq!(error.place, "/nowhere/p.toml");
+}
