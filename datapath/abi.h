@@ -17,7 +17,7 @@
 #define PORTCULLIS_ABI_H
 
 /* Raised whenever a layout below changes; part of the pin path. */
-#define PC_LAYOUT_VERSION 1
+#define PC_LAYOUT_VERSION 2
 
 #define PC_ROW(rules) (((rules) + 63) / 64)
 /* Most rules of one interface and direction. */

@@ -43,13 +43,27 @@ static __always_inline int event_allowed(struct pc_slot *slot, __u64 now)
 	return 0;
 }
 
-/* `what`: kind | direction << 8 | reason << 16. */
-#define EVENT(kind, direction, reason) ((kind) | ((direction) << 8) | ((reason) << 16))
+/* A packet that is let through, under its flow. Both processors of a connection count here at once, so the additions are atomic:
+ * nothing is lost, for some nanoseconds a packet. */
+static __always_inline void account_flow(const struct packet *p, struct pc_flow *flow)
+{
+	__u32 direction = p->direction & 1;
 
+	__sync_fetch_and_add(&flow->packets[direction], p->segments);
+	__sync_fetch_and_add(&flow->bytes[direction], p->length);
+}
+
+/* `what`: kind | direction << 8 | reason << 16 | cause << 24. */
+#define EVENT(kind, direction, reason) ((kind) | ((direction) << 8) | ((reason) << 16))
+#define EVENT_END(flow, cause) \
+	(EVENT(PC_EVENT_END, ((flow)->state & PC_FLOW_FIRST_INGRESS) != 0, (flow)->reason) | ((cause) << 24))
+
+/* About a flow, `told` in the notes is it as it was; a new flow or a packet without one is told by the packet at hand. */
 __noinline int tell(struct packet *p, struct pc_flow_key *key, __u32 what, __u32 counter)
 {
 	struct pc_event *event;
 	struct pc_slot *slot;
+	__u8 kind = what;
 
 	if (!p || !key)
 		return 0;
@@ -65,11 +79,27 @@ __noinline int tell(struct packet *p, struct pc_flow_key *key, __u32 what, __u32
 	event->flow = *key;
 	event->slot = p->slot;
 	event->counter = counter;
-	event->length = p->length;
-	event->kind = what;
+	event->kind = kind;
 	event->direction = what >> 8;
 	event->reason = what >> 16;
+	event->cause = what >> 24;
 	event->unused = 0;
+	if (kind == PC_EVENT_NEW || kind == PC_EVENT_DENY) {
+		event->flow.handle = p->handle;
+		event->began = kind == PC_EVENT_NEW ? p->now : 0;
+		event->seen = p->now;
+		event->packets[0] = p->direction ? 0 : p->segments;
+		event->packets[1] = p->direction ? p->segments : 0;
+		event->bytes[0] = p->direction ? 0 : p->length;
+		event->bytes[1] = p->direction ? p->length : 0;
+	} else {
+		event->began = p->told.began;
+		event->seen = p->told.seen;
+		for (int i = 0; i < 2; i++) {
+			event->packets[i] = p->told.packets[i];
+			event->bytes[i] = p->told.bytes[i];
+		}
+	}
 	bpf_ringbuf_submit(event, 0);
 	return 0;
 }

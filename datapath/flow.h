@@ -150,6 +150,7 @@ static __always_inline int rejudge(struct packet *p, struct pc_flow_key *key, st
 			return (low & PC_FLOW_BLOCKED) != 0;
 		if (low & PC_FLOW_BLOCKED)
 			gives_way_now(p);
+		p->told = *flow;
 		tell(p, key, EVENT(kind, first_direction(old), JUDGED_REASON(judged)), JUDGED_COUNTER(judged));
 	}
 	flow->counter = JUDGED_COUNTER(judged);
@@ -187,8 +188,16 @@ __noinline int begin_flow(struct packet *p, __u64 judged, __u32 first)
 		return 0;
 	value.state = first_state(p, first);
 	value.idle_ns = idle_ns(p->interface, p->protocol, value.state);
+	value.packets[p->direction & 1] = p->segments;
+	value.bytes[p->direction & 1] = p->length;
 	flow = bpf_map_lookup_elem(&flows, &p->key);
 	if (flow) {
+		p->told = *flow;
+		tell_end(p, &p->key, PC_END_REPLACED);
+		for (int i = 0; i < 2; i++) {
+			flow->packets[i] = value.packets[i];
+			flow->bytes[i] = value.bytes[i];
+		}
 		flow->judged = p->judged;
 		flow->idle_ns = value.idle_ns;
 		flow->began = p->now;
@@ -288,6 +297,7 @@ __noinline __u64 judge_flow(struct packet *p)
 	if (flow && flow_is_live(flow, p->now) && !(is_tcp_syn(p) && !syn_belongs(p, flow->state))) {
 		if (!rejudge(p, &p->key, flow)) {
 			advance(p, flow);
+			account_flow(p, flow);
 			return JUDGED(1, PC_TRACKED, flow->counter);
 		}
 		if (can_begin(p)) {

@@ -60,6 +60,12 @@ __noinline __u64 fragment_judge(struct packet *p)
 		/* Only an accept is noted: one word, whoever writes it last. */
 		first->judged = p->judged;
 	}
+	if (first->judge) {
+		struct pc_flow *whole = bpf_map_lookup_elem(&flows, &first->flow);
+
+		if (whole)
+			account_flow(p, whole);
+	}
 	return JUDGED(1, PC_TRACKED, 0);
 }
 

@@ -28,6 +28,8 @@ PC_MAP(flows, BPF_MAP_TYPE_HASH, 1 << 18, struct pc_flow_key, struct pc_flow, BP
 PC_MAP(places, BPF_MAP_TYPE_HASH, 1 << 18, struct pc_place_key, struct pc_flow_key, BPF_F_NO_PREALLOC);
 PC_MAP(fragments, BPF_MAP_TYPE_LRU_HASH, 1 << 14, struct pc_fragment_key, struct pc_fragment, 0);
 PC_MAP(hits, BPF_MAP_TYPE_PERCPU_ARRAY, 1 << 16, __u32, struct pc_count, 0);
+/* A bit for each rule counter that is about to be given to another rule: the sweep takes it from the flows that name it. */
+PC_MAP(retired, BPF_MAP_TYPE_ARRAY, (1 << 16) / 64, __u32, __u64, BPF_F_MMAPABLE);
 PC_MAP(reasons, BPF_MAP_TYPE_PERCPU_ARRAY, 1024 * 2 * PC_REASON_STRIDE, __u32, struct pc_count, 0);
 
 struct {
@@ -76,6 +78,8 @@ struct packet {
 	__u32 counter; /* rule counter number + 1; 0: none */
 	__u32 has_flow; /* `key` is that of a flow */
 	struct pc_flow_key key;
+	/* Of the flow that an event is about; the stack has no room for it. */
+	struct pc_flow told;
 	/* Working space: the rows of the remote address's groups. */
 	__u64 rows[PC_ROW_WORDS_MAX];
 };

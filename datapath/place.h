@@ -46,6 +46,24 @@ static __always_inline int may_give_way(__u8 protocol, __u32 state)
 	return (state & both) != both;
 }
 
+/* Why a flow is over that nobody cut short. */
+static __always_inline __u32 idle_cause(const struct pc_flow *flow)
+{
+	if (flow->state & PC_FLOW_BLOCKED)
+		return PC_END_BLOCKED;
+	if (flow->state & PC_FLOW_RESET)
+		return PC_END_RESET;
+	return is_closed(flow->state) ? PC_END_CLOSED : PC_END_IDLE;
+}
+
+/* Tells the end of the flow in `told`: for this cause, unless it had idled out before. */
+static __always_inline void tell_end(struct packet *p, struct pc_flow_key *key, __u32 cause)
+{
+	if (!flow_is_live(&p->told, p->now))
+		cause = idle_cause(&p->told);
+	tell(p, key, EVENT_END(&p->told, cause), p->told.counter);
+}
+
 struct place_search {
 	struct pc_flow_key key;   /* of the entry at hand */
 	__u64 now;
@@ -104,13 +122,18 @@ __noinline int place_take_over(__u32 slot, __u32 place)
 	struct pc_place_key place_key = { .slot = slot, .place = place };
 	struct pc_flow_key key, *holder = bpf_map_lookup_elem(&places, &place_key);
 	struct packet *p = notes_get();
+	struct pc_flow *flow;
 
 	if (!p)
 		return PLACE_NO_ROOM;
 	if (holder) {
 		key = *holder;
-		if (!bpf_map_delete_elem(&flows, &key))
-			tell(p, &key, EVENT(PC_EVENT_END, 0, 0), 0);
+		flow = bpf_map_lookup_elem(&flows, &key);
+		/* Before it is deleted: its memory may be another flow's at once. */
+		if (flow)
+			p->told = *flow;
+		if (flow && !bpf_map_delete_elem(&flows, &key))
+			tell_end(p, &key, PC_END_GAVE_WAY);
 		place_release(slot, place, &key);
 	}
 	return place_claim(slot, place, &p->key);

@@ -109,22 +109,37 @@ struct sweep {
 	__u32 ended;
 };
 
+/* A rule that is gone decides on no flow any more; its counter will be another's. */
+static __always_inline void forget_retired(struct pc_flow *flow)
+{
+	__u32 counter = flow->counter - 1, index = counter / 64;
+	__u64 *bits;
+
+	if (!flow->counter)
+		return;
+	bits = bpf_map_lookup_elem(&retired, &index);
+	if (bits && (*(volatile __u64 *)bits >> (counter % 64) & 1))
+		flow->counter = 0;
+}
+
 /* Ends an expired flow, or any flow of the wanted slot. */
 static long sweep_flow(void *map, struct pc_flow_key *key, struct pc_flow *flow, struct sweep *sweep)
 {
 	struct packet *p = notes_get();
-	__u32 slot = flow->slot, place = flow->place, counter = flow->counter;
 	struct pc_flow_key copy = *key;
 
 	if (!p)
 		return 1;
-	if (sweep->slot ? slot + 1 != sweep->slot : flow_is_live(flow, p->now))
+	if (sweep->slot ? flow->slot + 1 != sweep->slot : flow_is_live(flow, p->now)) {
+		forget_retired(flow);
 		return 0;
+	}
+	p->told = *flow;
 	if (bpf_map_delete_elem(&flows, key))
 		return 0;
-	place_release(slot, place, &copy);
-	p->slot = slot;
-	tell(p, &copy, EVENT(PC_EVENT_END, 0, 0), counter);
+	place_release(p->told.slot, p->told.place, &copy);
+	p->slot = p->told.slot;
+	tell_end(p, &copy, PC_END_FORGOTTEN);
 	sweep->ended++;
 	return 0;
 }

@@ -104,6 +104,8 @@ struct pc_flow {
 	__u32 place;
 	__u32 counter; /* number + 1 of the counter of the rule that decides on it now; 0: none */
 	__u32 reason;  /* of its last accept */
+	__u64 packets[2]; /* let through, by direction */
+	__u64 bytes[2];
 };
 
 /* Key of the `places` map: the numbered places of a slot's flows; the value is a flow's key. */
@@ -146,17 +148,33 @@ struct pc_count {
 
 enum pc_event_kind { PC_EVENT_NEW, PC_EVENT_DENY, PC_EVENT_REVOKE, PC_EVENT_RECOVER, PC_EVENT_END };
 
+/* How a flow ended. */
+enum pc_end_cause {
+	PC_END_IDLE,
+	PC_END_CLOSED,    /* both sides had said so */
+	PC_END_RESET,
+	PC_END_BLOCKED,   /* its verdict was drop when it idled out */
+	PC_END_GAVE_WAY,  /* its place went to another flow */
+	PC_END_REPLACED,  /* another flow of the same key began */
+	PC_END_FORGOTTEN, /* its interface is here no longer */
+	PC_END_CAUSES
+};
+
 /* Record of the `events` ring buffer. */
 struct pc_event {
 	__u64 now;
-	struct pc_flow_key flow;
+	struct pc_flow_key flow; /* of a packet that was not understood only the handle is told */
+	__u64 began;             /* of the flow; 0: the event is about no flow */
+	__u64 seen;
+	__u64 packets[2]; /* by direction: of the flow so far, or the packet at hand */
+	__u64 bytes[2];
 	__u32 slot;
 	__u32 counter; /* rule counter number + 1; 0: none */
-	__u32 length;
 	__u8 kind;
 	__u8 direction;
 	__u8 reason;
-	__u8 unused;
+	__u8 cause; /* pc_end_cause of an end */
+	__u32 unused;
 };
 
 /* Named limits of section 2 and times of section 4. */

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use portcullis_agent::kernel::TORN;
-use portcullis_agent::sys::{self, Datapath, EventKind, Instance, Sizes};
+use portcullis_agent::sys::{self, Datapath, EventKind, Instance, Sizes, Traffic};
 use portcullis_compile::abi;
 use portcullis_core::rule::{Direction, Policy};
 use portcullis_core::verdict::Reason;
@@ -159,7 +159,10 @@ fn what_is_dropped_is_counted_and_told_within_a_rate() {
         assert_eq!(event.flow.local.to_string(), "10.0.0.5");
         assert_eq!(event.flow.remote.to_string(), "10.1.0.1");
         assert_eq!((event.flow.local_port, event.flow.remote_port), (5000, 53));
-        assert_eq!(event.length as usize, frame.len());
+        assert_eq!(event.flow.handle, 9);
+        let bytes = frame.len() as u64;
+        let traffic = Traffic { egress_packets: 1, egress_bytes: bytes, ..Traffic::default() };
+        assert_eq!(event.traffic, traffic);
     }
     assert_eq!(events.next_event(), None);
     assert_eq!(datapath.events_lost(1), 3);

@@ -15,7 +15,7 @@ macro_rules! constants {
 
 constants! {
     /// Raised whenever a layout changes; part of the pin path.
-    LAYOUT_VERSION = 1;
+    LAYOUT_VERSION = 2;
     /// Most rules of one interface and direction.
     RULES_MAX = 1024;
     /// Words of the longest row.

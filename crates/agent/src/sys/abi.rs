@@ -42,12 +42,15 @@ pub(super) const CB_ACCEPT: u32 = 0x100;
 pub(super) const MEMBER_KEY_BYTES: usize = 32;
 pub(super) const FLOW_KEY_BYTES: usize = 48;
 #[cfg(test)]
-pub(super) const FLOW_BYTES: usize = 56;
+pub(super) const FLOW_BYTES: usize = 88;
 pub(super) const COUNT_BYTES: usize = 24;
 #[cfg(test)]
-pub(super) const EVENT_BYTES: usize = 72;
+pub(super) const EVENT_BYTES: usize = 120;
 /// Numbers of the `reasons` map for one slot and direction.
 pub(super) const REASON_STRIDE: usize = 32;
+
+/// Rule counters that one word of the `retired` map speaks of.
+pub(super) const COUNTERS_PER_WORD: u32 = 64;
 
 pub(super) const FLOW_FIRST_INGRESS: u32 = 1;
 pub(super) const FLOW_BLOCKED: u32 = 2;
@@ -125,6 +128,30 @@ pub(super) fn reason_of(number: u8) -> Option<Reason> {
     Reason::ALL.get(usize::from(number)).copied()
 }
 
+/// Packets and bytes of a flow, by direction. A large segment counts as all that it is cut into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Traffic {
+    /// Packets that left the instance.
+    pub egress_packets: u64,
+    /// Packets that entered it.
+    pub ingress_packets: u64,
+    /// Bytes of the frames that left.
+    pub egress_bytes: u64,
+    /// Bytes of the frames that entered.
+    pub ingress_bytes: u64,
+}
+
+impl Traffic {
+    fn from_bytes(bytes: &[u8], at: usize) -> Self {
+        Self {
+            egress_packets: word(bytes, at),
+            ingress_packets: word(bytes, at + 8),
+            egress_bytes: word(bytes, at + 16),
+            ingress_bytes: word(bytes, at + 24),
+        }
+    }
+}
+
 /// What a flow is known by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FlowKey {
@@ -169,10 +196,14 @@ pub struct FlowEntry {
     pub seen_ns: u64,
     /// How long it lives after that.
     pub idle_ns: u64,
+    /// When it began.
+    pub began_ns: u64,
     /// Its slot.
     pub slot: u32,
     /// Number of the rule's counter, if a rule accepted it.
     pub counter: Option<u32>,
+    /// What was let through.
+    pub traffic: Traffic,
 }
 
 impl FlowEntry {
@@ -184,8 +215,10 @@ impl FlowEntry {
             blocked: state & FLOW_BLOCKED != 0,
             seen_ns: word(value, 8),
             idle_ns: word(value, 24),
+            began_ns: word(value, 32),
             slot: half(value, 40),
             counter: half(value, 48).checked_sub(1),
+            traffic: Traffic::from_bytes(value, 56),
         }
     }
 }
@@ -214,6 +247,51 @@ pub enum EventKind {
     End,
 }
 
+/// How a flow ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndCause {
+    /// Nothing came for its idle time.
+    Idle,
+    /// Both sides had said so.
+    Closed,
+    /// A side had reset it.
+    Reset,
+    /// Its verdict was drop when it idled out.
+    Blocked,
+    /// Its place went to another flow.
+    GaveWay,
+    /// Another flow of the same key began.
+    Replaced,
+    /// Its interface is here no longer.
+    Forgotten,
+}
+
+impl EndCause {
+    /// All of them, by their numbers.
+    pub const ALL: [Self; 7] = [
+        Self::Idle,
+        Self::Closed,
+        Self::Reset,
+        Self::Blocked,
+        Self::GaveWay,
+        Self::Replaced,
+        Self::Forgotten,
+    ];
+
+    /// The name in output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Closed => "closed",
+            Self::Reset => "reset",
+            Self::Blocked => "blocked",
+            Self::GaveWay => "gave-way",
+            Self::Replaced => "replaced",
+            Self::Forgotten => "forgotten",
+        }
+    }
+}
+
 /// One record of the event ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Event {
@@ -221,23 +299,30 @@ pub struct Event {
     pub now_ns: u64,
     /// What.
     pub kind: EventKind,
-    /// The flow, or the packet's place in one; all zeros if the packet was not understood.
+    /// The flow, or the packet's place in one; all zeros but for the handle if the packet was not
+    /// understood.
     pub flow: FlowKey,
+    /// When the flow began; 0 if the event is about none.
+    pub began_ns: u64,
+    /// The last accepted packet.
+    pub seen_ns: u64,
+    /// Of the flow so far, or of the packet at hand.
+    pub traffic: Traffic,
     /// The interface's slot.
     pub slot: u32,
     /// Number of the rule's counter, if a rule decided.
     pub counter: Option<u32>,
-    /// Bytes of the packet; 0 if there is none.
-    pub length: u32,
     /// Of the packet or of the flow's first.
     pub direction: Direction,
-    /// Why; of no meaning for [`EventKind::End`].
+    /// Why; of [`EventKind::End`], why the flow was last accepted.
     pub reason: Reason,
+    /// How the flow ended; of meaning for [`EventKind::End`] only.
+    pub cause: EndCause,
 }
 
 impl Event {
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let kind = match byte(bytes, 68) {
+        let kind = match byte(bytes, 112) {
             0 => EventKind::New,
             1 => EventKind::Deny,
             2 => EventKind::Revoke,
@@ -249,11 +334,14 @@ impl Event {
             now_ns: word(bytes, 0),
             kind,
             flow: FlowKey::from_bytes(bytes.get(8..8 + FLOW_KEY_BYTES)?),
-            slot: half(bytes, 56),
-            counter: half(bytes, 60).checked_sub(1),
-            length: half(bytes, 64),
-            direction: direction_of(byte(bytes, 69)),
-            reason: reason_of(byte(bytes, 70))?,
+            began_ns: word(bytes, 56),
+            seen_ns: word(bytes, 64),
+            traffic: Traffic::from_bytes(bytes, 72),
+            slot: half(bytes, 104),
+            counter: half(bytes, 108).checked_sub(1),
+            direction: direction_of(byte(bytes, 113)),
+            reason: reason_of(byte(bytes, 114))?,
+            cause: *EndCause::ALL.get(usize::from(byte(bytes, 115)))?,
         })
     }
 }
@@ -357,14 +445,19 @@ mod tests {
         assert_eq!(size("pc_event"), EVENT_BYTES);
         let flow = layout("pc_flow");
         assert_eq!(
-            ["state", "seen", "idle_ns", "slot", "counter"].map(|field| flow[field]),
-            [0, 8, 24, 40, 48]
+            ["state", "seen", "idle_ns", "began", "slot", "counter", "packets", "bytes"]
+                .map(|field| flow[field]),
+            [0, 8, 24, 32, 40, 48, 56, 72]
         );
         let event = layout("pc_event");
         assert_eq!(
-            ["now", "flow", "slot", "counter", "length", "kind", "direction", "reason"]
+            ["now", "flow", "began", "seen", "packets", "bytes", "slot", "counter"]
                 .map(|field| event[field]),
-            [0, 8, 56, 60, 64, 68, 69, 70]
+            [0, 8, 56, 64, 72, 88, 104, 108]
+        );
+        assert_eq!(
+            ["kind", "direction", "reason", "cause"].map(|field| event[field]),
+            [112, 113, 114, 115]
         );
     }
 
@@ -392,6 +485,11 @@ mod tests {
         for (position, reason) in Reason::ALL.into_iter().enumerate() {
             let name = reason.name().replace('-', "_").to_uppercase();
             assert_eq!(number(&format!("PC_{name}")), position as u64, "{name}");
+        }
+        assert_eq!(number("PC_END_CAUSES"), EndCause::ALL.len() as u64);
+        for (position, cause) in EndCause::ALL.into_iter().enumerate() {
+            let name = cause.name().replace('-', "_").to_uppercase();
+            assert_eq!(number(&format!("PC_END_{name}")), position as u64, "{name}");
         }
     }
 

@@ -114,6 +114,7 @@ pub struct Datapath {
     config: Words,
     slots: Words,
     slot_count: u32,
+    retired: Words,
 }
 
 /// What the program says of a packet in a test.
@@ -157,6 +158,7 @@ impl Datapath {
             None => Err(io::Error::other(format!("map `{name}` is missing"))),
         };
         let (pool, config, slots) = (map("pool")?, map("config")?, map("slots")?);
+        let retired = map("retired")?;
         let maps = Maps {
             devices: map("devices")?,
             members: map("members")?,
@@ -182,6 +184,7 @@ impl Datapath {
             config: Words::map(config.descriptor(), CONFIG_WORDS)?,
             slots: Words::map(slots.descriptor(), slots.entries as usize * SLOT_WORDS)?,
             slot_count: slots.entries,
+            retired: Words::map(retired.descriptor(), retired.entries as usize)?,
             maps,
             programs,
         })
@@ -406,6 +409,20 @@ impl Datapath {
     /// Removes expired flows. Returns how many.
     pub fn sweep(&self) -> io::Result<u32> {
         self.run_sweep(0)
+    }
+
+    /// Removes expired flows as [`Datapath::sweep`] does; afterwards no flow names one of these
+    /// rule counters, unless it is judged by a rule that has it. Returns how many were removed.
+    pub fn sweep_without(&self, counters: &[u32]) -> io::Result<u32> {
+        let word = |counter: u32| (counter / abi::COUNTERS_PER_WORD) as usize;
+        for counter in counters {
+            let bits = self.retired.load(word(*counter)).unwrap_or(0);
+            let bit = 1 << (counter % abi::COUNTERS_PER_WORD);
+            self.retired.store(word(*counter), bits | bit)?;
+        }
+        let swept = self.sweep();
+        counters.iter().try_for_each(|counter| self.retired.store(word(*counter), 0))?;
+        swept
     }
 
     /// Forgets all flows of a slot. Returns how many.

@@ -23,7 +23,7 @@ mod object;
 mod probe;
 mod words;
 
-pub use abi::{Event, EventKind, FlowEntry, FlowKey};
+pub use abi::{EndCause, Event, EventKind, FlowEntry, FlowKey, Traffic};
 pub use datapath::{Datapath, Instance, TestVerdict};
 pub use events::Events;
 pub use probe::{Missing, probe};

@@ -12,14 +12,14 @@ use aya::programs::SchedClassifier;
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
 
 use super::Sizes;
-use super::abi::{REASON_STRIDE, SLOT_WORDS};
+use super::abi::{COUNTERS_PER_WORD, REASON_STRIDE, SLOT_WORDS};
 
 /// The kernel program, compiled by `datapath/build.sh`.
 static OBJECT: &[u8] =
     include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../datapath/portcullis.bpf.o"));
 
 /// Maps that are shared between the program and the user side.
-pub(super) const MAPS: [&str; 11] = [
+pub(super) const MAPS: [&str; 12] = [
     "pool",
     "config",
     "slots",
@@ -29,6 +29,7 @@ pub(super) const MAPS: [&str; 11] = [
     "places",
     "fragments",
     "hits",
+    "retired",
     "reasons",
     "events",
 ];
@@ -59,6 +60,7 @@ fn sized<'a>(loader: &mut EbpfLoader<'a>, sizes: &Sizes) {
         ("places", sizes.flows),
         ("fragments", sizes.fragments),
         ("hits", sizes.counters),
+        ("retired", sizes.counters.div_ceil(COUNTERS_PER_WORD)),
         ("reasons", reasons),
         ("events", sizes.event_bytes),
     ] {
