@@ -231,11 +231,9 @@ static __always_inline int syn_belongs(const struct packet *p, __u32 state)
 {
 	int first = first_direction(state) == p->direction;
 
-	if (state & (PC_FLOW_FIN_FIRST | PC_FLOW_FIN_OTHER))
-		return 0;
 	if (is_established(state))
-		return first;
-	return !first && (state & PC_FLOW_SYN) && !(state & PC_FLOW_RESET);
+		return first && !(state & (PC_FLOW_FIN_FIRST | PC_FLOW_FIN_OTHER));
+	return !first && (state & PC_FLOW_SYN) && !(state & PC_FLOW_RESET) && !is_closed(state);
 }
 
 static __always_inline int can_begin(const struct packet *p)

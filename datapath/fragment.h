@@ -110,8 +110,9 @@ __noinline int parse_quoted(struct __sk_buff *skb, struct packet *p, struct pack
 			return 0;
 		later = q->fragment == PC_LATER;
 	}
+	/* The chain of a later fragment may go on; no flow has such a protocol. */
 	if (!transport_bytes(q->family, q->protocol))
-		return !later || q->family == 4;
+		return 1;
 	if (later || q->transport + 8 > p->end || bpf_skb_load_bytes(skb, q->transport, bytes, 8))
 		return 0;
 	if (q->protocol == TCP || q->protocol == UDP) {

@@ -73,6 +73,18 @@ impl Judge for Evaluator<'_> {
         if is_spoofed(interface, flow) {
             return Ok(Verdict::without_rule(Policy::Drop, Reason::Spoofed));
         }
+        self.judge_by_groups(interface, flow)
+    }
+}
+
+impl Evaluator<'_> {
+    /// Steps 8 to 10 alone: what the interface's groups say of a flow, whatever its packet bears.
+    pub(crate) fn judge_by_groups(
+        &mut self,
+        interface: &Interface,
+        flow: &Flow,
+    ) -> Result<Verdict, JudgeError> {
+        let world = self.world;
         let mut groups = Vec::new();
         for id in &interface.groups {
             groups.push(world.group(id).ok_or_else(|| missing_group(interface, id))?);

@@ -3,8 +3,8 @@
 //!
 //! This crate takes values and returns values. It knows no clock, dice, file, socket, byte format
 //! or kernel; `no_std` lets the compiler refuse them. Reading order: [`ids`], [`net`], [`rule`],
-//! [`world`], [`flow`], [`verdict`], [`evaluate`], [`resolve`]; then [`text`], [`list`],
-//! [`records`], [`command`], [`state`], [`host`].
+//! [`world`], [`flow`], [`verdict`], [`evaluate`], [`reference`](mod@reference), [`resolve`]; then
+//! [`text`], [`list`], [`records`], [`command`], [`state`], [`host`].
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
@@ -20,6 +20,7 @@ pub mod limits;
 pub mod list;
 pub mod net;
 pub mod records;
+pub mod reference;
 pub mod resolve;
 pub mod rule;
 pub mod settings;

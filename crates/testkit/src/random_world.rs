@@ -9,7 +9,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use portcullis_core::flow::{DHCPV6_SERVERS, EXTENSION_HEADERS, Flow, FlowPorts, dhcp};
-use portcullis_core::ids::{PortRangeListId, PrefixListId, SecurityGroupId, VpcId};
+use portcullis_core::ids::{
+    NetworkInterfaceId, PortRangeListId, PrefixListId, SecurityGroupId, VpcId,
+};
 use portcullis_core::net::{Cidr, Family, Mac, Ports, Prefix, Protocol, protocol};
 use portcullis_core::rule::{Direction, Peer, Policy, PortMatch, Priority, Rule};
 use portcullis_core::world::{
@@ -359,6 +361,21 @@ impl<'w> FlowMaker<'w> {
     /// The next flow; `None` if the world has no interface.
     pub fn flow(&self, random: &mut Random) -> Option<Flow> {
         let (interface, rules) = random.pick(&self.interfaces)?;
+        self.flow_of(random, interface, rules)
+    }
+
+    /// The next flow at an interface; `None` if there is no such interface.
+    pub fn flow_at(&self, random: &mut Random, interface: &NetworkInterfaceId) -> Option<Flow> {
+        let (interface, rules) = self.interfaces.iter().find(|(i, _)| i.id == *interface)?;
+        self.flow_of(random, interface, rules)
+    }
+
+    fn flow_of(
+        &self,
+        random: &mut Random,
+        interface: &Interface,
+        rules: &[&'w Rule],
+    ) -> Option<Flow> {
         let mut direction = random.one_of([Direction::Egress, Direction::Ingress]);
         let mut aim = self.aim(random, interface);
         if random.chance(4) {

@@ -7,6 +7,7 @@ mod conformance;
 mod datapath;
 mod demo;
 mod deny;
+mod differential;
 mod fuzz;
 mod run;
 mod tally;
@@ -61,6 +62,12 @@ const CHORES: &[Chore] = &[
         usage: "bench SUITE [--rounds N] [--seed N] [--json FILE]",
         help: "interleaved rounds against rivals; without SUITE lists the suites",
         run: bench::run,
+    },
+    Chore {
+        name: "differential",
+        usage: "differential [--pairs N] [--seed N] [--threads N]",
+        help: "random packets through reference, tables and kernel program; 10^8 unless told",
+        run: differential::run,
     },
     Chore {
         name: "fuzz",

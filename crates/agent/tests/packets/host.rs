@@ -7,12 +7,15 @@ use portcullis_compile::abi;
 use portcullis_compile::interface::{InterfaceSettings, compile};
 use portcullis_compile::members::{MemberKey, set_words};
 use portcullis_compile::numbers::Numbers;
+use portcullis_core::ids::{PortRangeListId, PrefixListId};
 use portcullis_core::net::{Cidr, Family, Ports, Prefix};
 use portcullis_core::resolve::interface_policy;
 use portcullis_core::rule::{Peer, PortMatch, Priority, Rule};
-use portcullis_core::world::{Group, GroupType, InnerAccess, Interface, World};
+use portcullis_core::world::{
+    Group, GroupType, InnerAccess, Interface, PortRangeList, PrefixList, World,
+};
 
-use crate::language::{Script, Step};
+use portcullis_testkit::packet_case::{Script, Step};
 
 const SLOT: u32 = 0;
 const VPC: &str = "vpc-1";
@@ -34,9 +37,9 @@ impl<'s> Host<'s> {
         let sizes = Sizes {
             pool_words: 1 << 18,
             slots: 1,
-            members: 64,
-            flows: 64,
-            fragments: 64,
+            members: 1024,
+            flows: 256,
+            fragments: 256,
             counters: 64,
             event_bytes: 1 << 16,
         };
@@ -51,7 +54,7 @@ impl<'s> Host<'s> {
                 "idle-established" => settings.idle_established_s = value.parse().unwrap(),
                 "idle-closed" => settings.idle_closed_s = value.parse().unwrap(),
                 "keep-established" => settings.keep_established = value == "on",
-                "check" => {}
+                "check" | "mac" => {}
                 other => panic!("`{other}` is no setting of an interface"),
             }
         }
@@ -107,7 +110,8 @@ impl<'s> Host<'s> {
                 }
                 let rule = said.counter.and_then(|number| self.numbers.rule_name(number));
                 let rule = rule.map_or("none".to_string(), |name| name.rule.to_string());
-                if by.as_ref().is_some_and(|by| rule != *by && rule != format!("sgr-{by}")) {
+                let named = |by: &String| by.parse().map_or(by.clone(), rule_name);
+                if by.as_ref().is_some_and(|by| rule != named(by)) {
                     return Err(format!("the program named {rule}"));
                 }
             }
@@ -137,9 +141,10 @@ impl<'s> Host<'s> {
         MemberKey { vpc, prefix: cidr.prefix() }
     }
 
-    fn join(&mut self, cidr: &Cidr, group: &str) {
-        let number = self.numbers.group(&group.parse().unwrap()).unwrap();
-        let set = self.place(&set_words(&[number]));
+    fn join(&mut self, cidr: &Cidr, groups: &str) {
+        let number = |group: &str| self.numbers.group(&group.parse().unwrap()).unwrap();
+        let numbers: BTreeSet<u32> = groups.split(',').map(number).collect();
+        let set = self.place(&set_words(&numbers.into_iter().collect::<Vec<_>>()));
         let key = self.member_key(cidr);
         self.members.insert(key);
         for family in [Family::V4, Family::V6] {
@@ -176,7 +181,8 @@ impl<'s> Host<'s> {
         rules: &[Vec<String>],
     ) -> portcullis_compile::interface::CompiledInterface {
         let mut world = World::new();
-        let intra = rules.iter().any(|words| words[0] == "intra-group");
+        let says = |word: &str| rules.iter().any(|words| words[0] == word);
+        let (intra, enterprise) = (says("intra-group"), says("enterprise"));
         let basic = |id: &str, inner_access| Group {
             id: id.parse().unwrap(),
             vpc: Some(VPC.parse().unwrap()),
@@ -185,46 +191,73 @@ impl<'s> Host<'s> {
             rules: Default::default(),
         };
         let inner = if intra { InnerAccess::Accept } else { InnerAccess::Drop };
-        world.put_group(basic("sg-own", inner));
+        let group_type = if enterprise { GroupType::Enterprise } else { GroupType::Basic };
+        world.put_group(Group { group_type, ..basic("sg-own", inner) });
         world.put_group(basic("sg-friends", InnerAccess::Drop));
-        for (number, words) in rules.iter().filter(|words| words[0] != "intra-group").enumerate() {
-            world.put_rule(&"sg-own".parse().unwrap(), Arc::new(rule(number, words)));
+        for (number, words) in rules.iter().filter(|words| words.len() > 1).enumerate() {
+            let rule = rule(number, words, &mut world);
+            world.put_rule(&"sg-own".parse().unwrap(), Arc::new(rule));
         }
         let id: portcullis_core::ids::NetworkInterfaceId = "eni-a".parse().unwrap();
         let plain = self.script.interface.iter().filter(|word| !word.contains('='));
         let addresses: Vec<Prefix> =
             plain.skip(1).map(|word| word.parse::<Cidr>().unwrap().prefix()).collect();
-        let unchecked = self.script.interface.iter().any(|word| word == "check=off");
+        let says = |word: &str| self.script.interface.iter().any(|found| found == word);
+        let mac = self.script.interface[0].parse().unwrap();
         world.put_interface(Interface {
             id: id.clone(),
             vpc: VPC.parse().unwrap(),
-            mac: Some(self.script.interface[0].parse().unwrap()),
+            mac: (!says("mac=unknown")).then_some(mac),
             addresses,
             groups: vec!["sg-own".parse().unwrap()],
-            source_dest_check: Some(!unchecked),
+            source_dest_check: Some(!says("check=off")),
         });
         let policy = interface_policy(&world, &id).unwrap();
         compile(&policy, &self.settings, &mut self.numbers).unwrap()
     }
 }
 
-/// `DIRECTION POLICY PROTOCOL PEER [PORTS] [PRIORITY]`
-fn rule(number: usize, words: &[String]) -> Rule {
-    let word = |at: usize| words.get(at).map(String::as_str);
-    let peer = word(3).unwrap();
+/// The id of the rule of a number: ids are ordered as numbers are.
+fn rule_name(number: usize) -> String {
+    format!("sgr-{number:04}")
+}
+
+/// `DIRECTION POLICY PROTOCOL PEER[,PEER] [PORTS[,PORTS]] [PRIORITY] [from=PORTS] [local=CIDR]`;
+/// several peers or ports, or `none`, are a list in the world.
+fn rule(number: usize, words: &[String], world: &mut World) -> Rule {
+    let word = |at: usize| words.get(at).map(String::as_str).filter(|word| !word.contains('='));
+    let option = |key| words.iter().filter_map(|w| w.split_once('=')).find(|(k, _)| *k == key);
+    let all = |text: &str| -> Vec<String> {
+        text.split(',').filter(|word| *word != "none").map(str::to_owned).collect()
+    };
+    let (peer, ports) = (word(3).unwrap(), word(4).unwrap_or("-1/-1"));
     Rule {
-        id: format!("sgr-{number}").parse().unwrap(),
+        id: rule_name(number).parse().unwrap(),
         direction: word(0).unwrap().parse().expect("a direction"),
         policy: word(1).unwrap().parse().expect("a policy"),
         protocol: word(2).unwrap().parse().expect("a protocol"),
-        peer: if peer.starts_with("sg-") {
-            Peer::Group(peer.parse().unwrap())
-        } else {
-            Peer::Cidr(peer.parse().expect("a CIDR"))
+        peer: match all(peer).as_slice() {
+            [group] if group.starts_with("sg-") => Peer::Group(group.parse().unwrap()),
+            [cidr] => Peer::Cidr(cidr.parse().expect("a CIDR")),
+            several => {
+                let entries: Vec<Cidr> = several.iter().map(|c| c.parse().unwrap()).collect();
+                let family = entries.first().map_or(Family::V4, Cidr::family);
+                let id: PrefixListId = format!("pl-{number}").parse().unwrap();
+                world.put_prefix_list(PrefixList { id: id.clone(), family, entries });
+                Peer::PrefixList(id)
+            }
         },
-        ports: PortMatch::Ports(word(4).unwrap_or("-1/-1").parse().expect("ports")),
-        source_ports: Ports::Any,
-        local: None,
+        ports: match all(ports).as_slice() {
+            [ports] => PortMatch::Ports(ports.parse().expect("ports")),
+            several => {
+                let entries = several.iter().map(|ports| ports.parse().unwrap()).collect();
+                let id: PortRangeListId = format!("prl-{number}").parse().unwrap();
+                world.put_port_range_list(PortRangeList { id: id.clone(), entries });
+                PortMatch::List(id)
+            }
+        },
+        source_ports: option("from").map_or(Ports::Any, |(_, ports)| ports.parse().unwrap()),
+        local: option("local").map(|(_, cidr)| cidr.parse().unwrap()),
         priority: Priority::new(word(5).unwrap_or("1").parse().unwrap()).unwrap(),
     }
 }

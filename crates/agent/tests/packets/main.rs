@@ -5,13 +5,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // All of this is test code.
 
 mod host;
-mod language;
 
 use std::path::Path;
 
 use host::Host;
 use portcullis_agent::sys;
-use portcullis_testkit::capability;
+use portcullis_testkit::packet_case::Script;
+use portcullis_testkit::{capability, differential};
 
 fn can_load() -> Result<(), String> {
     sys::probe()
@@ -38,7 +38,7 @@ fn packets_are_judged_as_the_cases_say() {
             continue;
         }
         let text = std::fs::read_to_string(file).unwrap();
-        let script = language::Script::parse(&text).unwrap_or_else(|e| panic!("{name}:{e}"));
+        let script = Script::parse(&text).unwrap_or_else(|e| panic!("{name}:{e}"));
         let mut host = Host::new(&script);
         for case in &script.cases {
             host.begin();
@@ -54,4 +54,29 @@ fn packets_are_judged_as_the_cases_say() {
     println!("{steps} steps of {} files", files.len());
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
     assert!(only.is_some() || steps > 300, "only {steps} steps were found");
+}
+
+#[test]
+fn what_the_judges_agree_on_is_told_as_a_case() {
+    if !capability::need("packet cases", can_load) {
+        return;
+    }
+    let mut kernel = differential::Kernel::new().unwrap();
+    let (mut failures, mut steps) = (Vec::new(), 0);
+    for seed in 0..24 {
+        let Some(text) = differential::example(&mut kernel, seed).unwrap() else { continue };
+        let script = Script::parse(&text).unwrap_or_else(|e| panic!("{text}\n{e}"));
+        let mut host = Host::new(&script);
+        host.begin();
+        for (line, step) in &script.cases[0].steps {
+            steps += 1;
+            if let Err(difference) = host.take(step) {
+                let said = text.lines().nth(line - 1).unwrap();
+                failures.push(format!("seed {seed}: {said}: {difference}\n{text}"));
+                break;
+            }
+        }
+    }
+    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+    assert!(steps > 1_000, "only {steps} steps were told");
 }

@@ -2,6 +2,7 @@
 //!
 //! Each subcommand is a file beside this one; all they do, the library does.
 mod demo;
+mod differential;
 mod load;
 mod world;
 
@@ -21,6 +22,7 @@ struct Arguments {
 enum Command {
     World(world::Arguments),
     Load(load::Arguments),
+    Differential(differential::Arguments),
     /// Real packets let through and dropped by signed calls, with the reason for each
     Demo(demo::Arguments),
 }
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::World(arguments) => world::run(&arguments).map_err(|error| error.to_string()),
         Command::Load(arguments) => load::run(&arguments),
+        Command::Differential(arguments) => differential::run(&arguments),
         Command::Demo(arguments) => return demo::run(&arguments),
     };
     match done {
