@@ -17,4 +17,5 @@ mod rules;
 mod scale;
 mod show;
 mod tags;
+mod tenants;
 mod tokens;
