@@ -15,4 +15,5 @@ pub mod pool;
 pub mod run;
 pub mod sys;
 pub mod thread;
+pub mod traffic_control;
 pub mod view;

@@ -12,7 +12,7 @@ use portcullis_core::host::Report;
 
 use crate::ledger::{LedgerFile, boot_id};
 use crate::run::{Agent, PICK_UP_S_DEFAULT, Settings};
-use crate::sys::{Datapath, Instance, Sizes};
+use crate::sys::{Datapath, Hook, Instance, Sizes};
 use crate::thread::{self, AgentHandle};
 
 /// The name under which an agent pins its maps and programs, unless configured.
@@ -25,6 +25,8 @@ pub struct HostSettings {
     pub directory: PathBuf,
     /// The name under which it pins; one agent for each name.
     pub instance: String,
+    /// How programs are put at devices; see [`crate::sys::usable_hook`].
+    pub hook: Hook,
     /// Sizes of maps that are made; pinned ones keep theirs.
     pub sizes: Sizes,
     /// What the operator decides about verdicts on this host.
@@ -98,7 +100,7 @@ pub fn start(
 ) -> io::Result<(AgentHandle, JoinHandle<()>)> {
     let instance = Instance::new(&settings.instance)?;
     let lock = InstanceLock::take(&settings.instance)?;
-    let datapath = Datapath::open(&instance, &settings.sizes)?;
+    let datapath = Datapath::open(&instance, &settings.sizes, settings.hook)?;
     let switches = settings.switches;
     datapath.set_any_link_local(switches.any_link_local)?;
     datapath.set_dhcp4_servers(&switches.dhcp_servers)?;

@@ -1,16 +1,14 @@
-//! The program in the kernel: loaded, attached, pinned, opened again. Needs root and a kernel that
-//! takes it.
+//! The program in the kernel by itself, attached to nothing. Needs root and a kernel that takes it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // All of this is test code.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use portcullis_agent::kernel::TORN;
-use portcullis_agent::sys::{self, Datapath, EventKind, Instance, Sizes, Traffic};
+use portcullis_agent::sys::{self, Datapath, EventKind, Sizes, Traffic};
 use portcullis_compile::abi;
 use portcullis_core::rule::{Direction, Policy};
 use portcullis_core::verdict::Reason;
-use portcullis_testkit::{capability, netns, packet, wait};
+use portcullis_testkit::{capability, packet};
 
 /// The verifier's work on either program is bounded by the kernel at 1,000,000 instructions; ours
 /// must stay far from it.
@@ -30,23 +28,6 @@ fn small() -> Sizes {
         fragments: 64,
         counters: 64,
         event_bytes: 1 << 16,
-    }
-}
-
-/// An instance of this test's own that leaves nothing behind.
-struct Own(Instance);
-
-impl Own {
-    fn new(name: &str) -> Self {
-        Self(Instance::new(&format!("test-{}-{name}", std::process::id())).unwrap())
-    }
-}
-
-impl Drop for Own {
-    fn drop(&mut self) {
-        if let Err(error) = self.0.detach_all() {
-            eprintln!("{}: {error}", self.0.directory().display());
-        }
     }
 }
 
@@ -171,126 +152,4 @@ fn what_is_dropped_is_counted_and_told_within_a_rate() {
     assert!(events.next_event().is_some());
     datapath.zero_reasons(1).unwrap();
     assert_eq!(datapath.reasons(1).unwrap(), []);
-}
-
-#[test]
-fn an_instance_outlives_its_agent() {
-    let can_run = || can_load().and_then(|()| netns::available());
-    if !capability::need("attached program", can_run) {
-        return;
-    }
-    let own = Own::new("outlives");
-    let namespace = netns::Namespace::new().unwrap();
-    namespace.ip("link add one type veth peer name two\nlink set one up\nlink set two up").unwrap();
-    namespace
-        .enter(|| {
-            let device = nix::net::if_::if_nametoindex("one").unwrap();
-            let datapath = Datapath::open(&own.0, &small()).unwrap();
-            assert_eq!(datapath.attached().unwrap(), BTreeMap::new());
-            datapath.set_slot_word(3, 4 << 32).unwrap();
-            datapath.write_pool(100, &[77]).unwrap();
-            datapath.attach(device, 3).unwrap();
-            datapath.attach(device, 3).unwrap();
-            assert_eq!(datapath.attached().unwrap(), BTreeMap::from([(device, 3)]));
-            drop(datapath);
-            // The sizes of what is pinned stay.
-            let datapath = Datapath::open(&own.0, &Sizes::default()).unwrap();
-            assert_eq!(datapath.slot_count(), 8);
-            assert_eq!(datapath.attached().unwrap(), BTreeMap::from([(device, 3)]));
-            assert_eq!((datapath.slot_word(3), datapath.read_pool(100, 1)), (4 << 32, vec![77]));
-            datapath.detach(device).unwrap();
-            datapath.detach(device).unwrap();
-            assert_eq!(datapath.attached().unwrap(), BTreeMap::new());
-            datapath.attach(device, 2).unwrap();
-        })
-        .unwrap();
-    namespace.ip("link del one").unwrap();
-    let datapath = Datapath::open(&own.0, &small()).unwrap();
-    assert_eq!(datapath.attached().unwrap().into_values().collect::<Vec<_>>(), [TORN]);
-    assert_eq!(own.0.detach_all().unwrap(), 1);
-    assert!(!own.0.exists());
-    assert_eq!(own.0.detach_all().unwrap(), 0);
-}
-
-#[test]
-fn devices_that_come_and_go_use_nothing_up() {
-    let can_run = || can_load().and_then(|()| netns::available());
-    if !capability::need("attached program", can_run) {
-        return;
-    }
-    let own = Own::new("churn");
-    let namespace = netns::Namespace::new().unwrap();
-    let datapath = Datapath::open(&own.0, &small()).unwrap();
-    // More than twice as many as there are slots.
-    for _ in 0..2 * small().slots + 1 {
-        namespace.ip("link add one type veth peer name two").unwrap();
-        let device = || nix::net::if_::if_nametoindex("one").unwrap();
-        namespace.enter(|| datapath.attach(device(), 1).unwrap()).unwrap();
-        namespace.ip("link del one").unwrap();
-        let left = datapath.attached().unwrap();
-        assert_eq!(left.values().collect::<Vec<_>>(), [&TORN]);
-        left.into_keys().for_each(|device| datapath.detach(device).unwrap());
-        assert_eq!(datapath.attached().unwrap(), BTreeMap::new());
-    }
-    let left: Vec<_> = std::fs::read_dir(own.0.directory()).unwrap().collect();
-    assert!(left.iter().flatten().all(|e| !e.file_name().to_str().unwrap().starts_with("link")));
-}
-
-#[test]
-fn nothing_passes_where_a_device_leads_to_no_slot() {
-    let can_run = || can_load().and_then(|()| netns::available());
-    if !capability::need("attached program", can_run) {
-        return;
-    }
-    let own = Own::new("no-slot");
-    let namespace = netns::Namespace::new().unwrap();
-    namespace.ip("link add one type veth peer name two\nlink set one up\nlink set two up").unwrap();
-    let datapath = Datapath::open(&own.0, &small()).unwrap();
-    let device = || nix::net::if_::if_nametoindex("one").unwrap();
-    let device = namespace.enter(|| {
-        datapath.attach(device(), TORN).unwrap();
-        device()
-    });
-    let device = device.unwrap();
-    assert_eq!(datapath.attached().unwrap(), BTreeMap::from([(device, TORN)]));
-    let arp = [&[0xff; 12][..], &[8, 6], &[0; 28]].concat();
-    // Test packets come from the device that is number one.
-    datapath.lead_tests_to(TORN).unwrap();
-    for direction in [Direction::Egress, Direction::Ingress] {
-        let verdict = datapath.test(direction, &arp).unwrap();
-        assert_eq!((verdict.accepted, verdict.reason), (false, Reason::Closed));
-    }
-}
-
-#[test]
-fn a_tagged_frame_is_not_taken_for_an_untagged_one() {
-    let can_run = || can_load().and_then(|()| netns::available());
-    if !capability::need("attached program", can_run) {
-        return;
-    }
-    let own = Own::new("tagged");
-    let namespace = netns::Namespace::new().unwrap();
-    namespace.ip("link add one type veth peer name two\nlink set one up\nlink set two up").unwrap();
-    let datapath = Datapath::open(&own.0, &small()).unwrap();
-    closed_interface(&datapath);
-    namespace
-        .enter(|| datapath.attach(nix::net::if_::if_nametoindex("one").unwrap(), 1).unwrap())
-        .unwrap();
-    let inside = netns::Link::new(&namespace, "two").unwrap();
-    let (from, to) = (Ipv4Addr::new(10, 0, 0, 5), Ipv4Addr::new(10, 1, 0, 1));
-    let packet = packet::Ipv4::new(from, to, 17).wrap(&packet::Udp::new(1, 2).over(from, to, &[]));
-    let plain = packet::Ethernet::new(inside.mac(), [2, 0, 0, 0, 0, 2]);
-    // The kernel takes the tag out of the bytes before the program sees them.
-    inside.send(&plain.clone().vlan(7).ipv4(&packet)).unwrap();
-    inside.send(&plain.vlan(0).vlan(7).ipv4(&packet)).unwrap();
-    wait::until("both frames are counted", std::time::Duration::from_secs(10), || {
-        let counts = datapath.reasons(1).unwrap();
-        let tagged = counts.iter().find(|c| c.reason == Reason::Unsupported);
-        let Some(tagged) = tagged else { return Ok(None) };
-        assert_eq!((tagged.direction, tagged.policy), (Direction::Egress, Policy::Drop));
-        Ok((tagged.count.packets == 2).then_some(()))
-    })
-    .unwrap();
-    let counts = datapath.reasons(1).unwrap();
-    assert!(counts.iter().all(|c| c.reason != Reason::Closed), "{counts:?}");
 }

@@ -18,6 +18,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use portcullis_agent::pinned::Switches;
+use portcullis_agent::sys::Hook;
 use portcullis_core::ids::{NetworkInterfaceId, RegionId};
 use portcullis_core::settings::Quotas;
 use portcullis_core::text::DeviceName;
@@ -73,6 +74,8 @@ pub(crate) struct Configuration {
     pub(crate) no_agent: bool,
     /// The name under which the agent pins its programs and maps.
     pub(crate) instance: String,
+    /// How it puts them at devices; the best that the kernel has, unless said.
+    pub(crate) hook: Option<Hook>,
     /// What the agent does where rules leave it open.
     pub(crate) switches: Switches,
     /// What to tie at the start.
@@ -136,6 +139,7 @@ impl Configuration {
             .or_else(|| file.keys.key_file.clone());
         Ok(Configuration {
             instance: host::instance(flags, environment, &file)?,
+            hook: host::hook(flags, environment, &file)?,
             switches: host::switches(flags, environment, &file)?,
             listen: listen.parse("write an address and a port, for example 127.0.0.1:8080")?,
             data,

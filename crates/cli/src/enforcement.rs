@@ -47,7 +47,7 @@ pub(crate) struct Seam {
 
 /// Makes the link to an agent, if this host can have one.
 pub(crate) fn prepare(configuration: &Configuration) -> Result<(HostLink, Seam), Failure> {
-    sys::probe().map_err(|missing| {
+    let hook = sys::usable_hook(configuration.hook).map_err(|missing| {
         let list: Vec<String> = missing.iter().map(ToString::to_string).collect();
         let help = missing.first().map_or("", |missing| missing.help);
         let help = format!("{help}; or serve the API alone with `--no-agent`");
@@ -59,6 +59,7 @@ pub(crate) fn prepare(configuration: &Configuration) -> Result<(HostLink, Seam),
     let settings = HostSettings {
         directory: configuration.data.join(AGENT_DIRECTORY),
         instance: configuration.instance.clone(),
+        hook,
         sizes: Sizes::default(),
         switches: configuration.switches.clone(),
     };
@@ -68,6 +69,7 @@ pub(crate) fn prepare(configuration: &Configuration) -> Result<(HostLink, Seam),
 /// Starts the agent. The server has its data directory to itself by then, and so has the agent.
 pub(crate) fn start(seam: Seam) -> Result<Enforcement, Failure> {
     let Seam { view, end, settings } = seam;
+    tracing::info!(hook = %settings.hook, "enforcing");
     let reports = end.report;
     let started = pinned::start(settings, move |report| {
         reports.send_replace(report);

@@ -262,10 +262,31 @@ pub(super) fn detach(link: BorrowedFd<'_>) -> io::Result<()> {
     }
 }
 
-/// The device and hook of a tcx link; the device is 0 when it is gone.
-pub(super) fn link_place(link: BorrowedFd<'_>) -> io::Result<Option<(u32, u32)>> {
+/// Where a tcx link stands, and what with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LinkPlace {
+    /// 0 when it is gone.
+    pub(super) device: u32,
+    /// The attach type.
+    pub(super) hook: u32,
+    /// The kernel's number of the program.
+    pub(super) program: u32,
+}
+
+/// Where a link stands; `None` if it is none of tcx.
+pub(super) fn link_place(link: BorrowedFd<'_>) -> io::Result<Option<LinkPlace>> {
     let info: [u8; 32] = info(link)?;
-    Ok((half(&info, 0) == LINK_TYPE_TCX).then(|| (half(&info, 16), half(&info, 20))))
+    Ok((half(&info, 0) == LINK_TYPE_TCX).then(|| LinkPlace {
+        device: half(&info, 16),
+        hook: half(&info, 20),
+        program: half(&info, 8),
+    }))
+}
+
+/// The kernel's number of a program.
+pub(super) fn program_id(program: BorrowedFd<'_>) -> io::Result<u32> {
+    let info: [u8; 8] = info(program)?;
+    Ok(half(&info, 4))
 }
 
 /// Instructions that the verifier went through for a program.

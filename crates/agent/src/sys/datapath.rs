@@ -16,7 +16,7 @@ use portcullis_core::verdict::Reason;
 
 use super::abi::{self, CONFIG_WORDS, SLOT_WORDS};
 use super::call::{self, Map};
-use super::links::{self, HOOKS};
+use super::hooks::{self, Hook, Hooks};
 use super::words::Words;
 use super::{Events, Sizes, bpffs, object};
 use crate::kernel::TORN;
@@ -69,13 +69,7 @@ impl Instance {
         if !self.exists() {
             return Ok(0);
         }
-        let mut devices = Vec::new();
-        for (path, device, _) in links::pins(&self.directory)? {
-            links::detach(&path)?;
-            devices.push(device);
-        }
-        devices.sort_unstable();
-        devices.dedup();
+        let devices = hooks::free_all(&self.directory)?;
         for entry in fs::read_dir(&self.directory)? {
             fs::remove_file(entry?.path())?;
         }
@@ -106,7 +100,7 @@ struct Programs {
 /// The kernel program with its maps.
 #[derive(Debug)]
 pub struct Datapath {
-    directory: Option<PathBuf>,
+    hooks: Option<Hooks>,
     maps: Maps,
     programs: Programs,
     pool: Words,
@@ -130,19 +124,15 @@ pub struct TestVerdict {
 
 impl Datapath {
     /// Opens an instance: its pinned maps as they are, or new ones of these sizes. Programs are
-    /// loaded afresh and put into the links that are there, without a gap.
-    pub fn open(instance: &Instance, sizes: &Sizes) -> io::Result<Self> {
+    /// loaded afresh and put where an earlier agent's stand, without a gap.
+    pub fn open(instance: &Instance, sizes: &Sizes, hook: Hook) -> io::Result<Self> {
         let directory = instance.directory();
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true).mode(0o700).create(directory)?;
         let loaded = object::load(sizes, Some(directory))?;
-        let datapath = Self::new(loaded, Some(directory.to_path_buf()))?;
+        let datapath = Self::new(loaded, Some(Hooks::new(directory, hook)))?;
         datapath.set_events_per_second(EVENTS_PER_SECOND)?;
-        for (_, name, hook) in HOOKS {
-            for device in links::attached(directory)? {
-                links::attach(directory, device, datapath.program(name)?, (name, hook))?;
-            }
-        }
+        datapath.hooks()?.take_over(datapath.hooked())?;
         Ok(datapath)
     }
 
@@ -151,7 +141,7 @@ impl Datapath {
         Self::new(object::load(sizes, None)?, None)
     }
 
-    fn new(mut loaded: object::Loaded, directory: Option<PathBuf>) -> io::Result<Self> {
+    fn new(mut loaded: object::Loaded, hooks: Option<Hooks>) -> io::Result<Self> {
         let processors = processors()?;
         let mut map = |name: &str| match loaded.maps.remove(name) {
             Some(descriptor) => Map::new(descriptor, processors),
@@ -178,7 +168,7 @@ impl Datapath {
             sweep: program("pc_sweep")?,
         };
         Ok(Self {
-            directory,
+            hooks,
             pool: Words::map(pool.descriptor(), pool.entries as usize)?,
             pool_words: pool.entries,
             config: Words::map(config.descriptor(), CONFIG_WORDS)?,
@@ -194,12 +184,9 @@ impl Datapath {
         &self.maps
     }
 
-    fn program(&self, name: &str) -> io::Result<std::os::fd::BorrowedFd<'_>> {
-        match name {
-            "pc_egress" => Ok(self.programs.egress.as_fd()),
-            "pc_ingress" => Ok(self.programs.ingress.as_fd()),
-            _ => Err(io::Error::other(format!("no program `{name}`"))),
-        }
+    /// What stands at devices, in the order of [`hooks::HOOKS`].
+    fn hooked(&self) -> hooks::Programs<'_> {
+        [self.programs.egress.as_fd(), self.programs.ingress.as_fd()]
     }
 
     /// Words of the policy pool.
@@ -362,43 +349,41 @@ impl Datapath {
         })
     }
 
-    fn pinned(&self) -> io::Result<&Path> {
-        self.directory
-            .as_deref()
+    fn hooks(&self) -> io::Result<&Hooks> {
+        self.hooks
+            .as_ref()
             .ok_or_else(|| io::Error::other("a private datapath is not attached to devices"))
     }
 
     /// The slot of each device at whose hooks the programs of both directions stand, and [`TORN`]
     /// for each other one of which something is left.
     pub fn attached(&self) -> io::Result<BTreeMap<u32, u32>> {
-        let directory = self.pinned()?;
-        let whole = links::attached(directory)?;
-        let pins = links::pins(directory)?;
-        let mut found: BTreeMap<u32, u32> = pins.iter().map(|pin| (pin.1, TORN)).collect();
-        for (device, slot) in self.maps.devices.all()? {
-            let device = u32::from_ne_bytes(abi::part(&device, 0));
-            let slot = u32::from_ne_bytes(abi::part(&slot, 0));
-            found.insert(device, if whole.contains(&device) { slot } else { TORN });
-        }
-        Ok(found)
+        let number = |bytes: &[u8]| u32::from_ne_bytes(abi::part(bytes, 0));
+        let slots: BTreeMap<u32, u32> = self
+            .maps
+            .devices
+            .all()?
+            .iter()
+            .map(|(device, slot)| (number(device), number(slot)))
+            .collect();
+        let standing = self.hooks()?.standing(slots.keys().copied(), self.hooked())?;
+        let slot = |(device, is_whole): (u32, bool)| {
+            (device, slots.get(&device).copied().filter(|_| is_whole).unwrap_or(TORN))
+        };
+        Ok(standing.into_iter().map(slot).collect())
     }
 
     /// Leads a device (of this network namespace) to a slot and attaches the programs, whatever was
     /// there of ours.
     pub fn attach(&self, device: u32, slot: u32) -> io::Result<()> {
-        let directory = self.pinned()?;
+        let hooks = self.hooks()?;
         self.maps.devices.put(&device.to_ne_bytes(), &slot.to_ne_bytes())?;
-        HOOKS.iter().try_for_each(|(_, name, hook)| {
-            links::attach(directory, device, self.program(name)?, (name, *hook))
-        })
+        hooks.attach(device, self.hooked())
     }
 
     /// Takes the programs off a device; one that is gone is no error.
     pub fn detach(&self, device: u32) -> io::Result<()> {
-        let directory = self.pinned()?;
-        for (_, name, _) in HOOKS {
-            links::detach(&links::pin(directory, device, name))?;
-        }
+        self.hooks()?.detach(device)?;
         self.maps.devices.delete(&device.to_ne_bytes()).map(|_| ())
     }
 

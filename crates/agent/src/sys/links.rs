@@ -1,63 +1,52 @@
-//! The program at the hooks of devices: links that are pinned, so that they stay when the agent
-//! goes.
+//! The program as tcx links: links that are pinned, so that they stay when the agent goes.
 //!
-//! A link's pin is named after the device's index and the direction seen from the instance. The
-//! instance's egress is the host device's ingress.
+//! A link's pin is named after the device's index and the direction seen from the instance.
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
-use portcullis_core::rule::Direction;
-
 use super::call;
+use super::hooks::{HOOKS, Spot};
 
-/// Both directions with the program's name and the hook of each.
-pub(super) const HOOKS: [(Direction, &str, u32); 2] = [
-    (Direction::Egress, "pc_egress", call::TCX_INGRESS),
-    (Direction::Ingress, "pc_ingress", call::TCX_EGRESS),
-];
-
-pub(super) fn pin(directory: &Path, device: u32, program: &str) -> PathBuf {
-    directory.join(format!("link_{device}_{program}"))
+fn pin(directory: &Path, device: u32, spot: &Spot) -> PathBuf {
+    directory.join(format!("link_{device}_{}", spot.program))
 }
 
-/// The device and program in a pin's name.
-fn parts(name: &str) -> Option<(u32, &str)> {
-    let (device, program) = name.strip_prefix("link_")?.split_once('_')?;
-    Some((device.parse().ok()?, program))
+/// The program of the pinned link, if it still stands at its device.
+pub(super) fn stands(directory: &Path, device: u32, spot: &Spot) -> Option<u32> {
+    let link = call::open(&pin(directory, device, spot)).ok()?;
+    let place = call::link_place(link.as_fd()).ok()??;
+    (place.device == device && place.hook == spot.tcx).then_some(place.program)
 }
 
-/// Whether the pinned link still stands at its device.
-fn is_alive(path: &Path, device: u32, hook: u32) -> bool {
-    call::open(path)
-        .and_then(|link| call::link_place(link.as_fd()))
-        .is_ok_and(|place| place == Some((device, hook)))
-}
-
-/// Puts a program at a device's hook: into the link that is there, or into a new one.
+/// Puts a program at a device's spot: into the link that is there, or into a new one.
 pub(super) fn attach(
     directory: &Path,
     device: u32,
     program: BorrowedFd<'_>,
-    (name, hook): (&str, u32),
+    spot: &Spot,
 ) -> io::Result<()> {
-    let path = pin(directory, device, name);
-    if is_alive(&path, device, hook) {
+    let path = pin(directory, device, spot);
+    if stands(directory, device, spot).is_some() {
         return call::replace(call::open(&path)?.as_fd(), program);
     }
     remove(&path)?;
-    let link = call::attach(program, device, hook)?;
+    let link = call::attach(program, device, spot.tcx)?;
     call::pin(link.as_fd(), &path)
 }
 
-/// Takes a link off its device and removes its pin; either may be gone.
-pub(super) fn detach(path: &Path) -> io::Result<()> {
-    match call::open(path) {
-        Ok(link) => call::detach(link.as_fd())?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    }
-    remove(path)
+/// Takes the links off a device and removes their pins; any may be gone.
+pub(super) fn detach_all(directory: &Path, device: u32) -> io::Result<()> {
+    HOOKS.iter().try_for_each(|spot| {
+        let path = pin(directory, device, spot);
+        match call::open(&path) {
+            Ok(link) => call::detach(link.as_fd())?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        remove(&path)
+    })
 }
 
 fn remove(path: &Path) -> io::Result<()> {
@@ -67,28 +56,14 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// The pins in a directory: path, device, program.
-pub(super) fn pins(directory: &Path) -> io::Result<Vec<(PathBuf, u32, String)>> {
-    let mut found = Vec::new();
+/// The devices that have pins.
+pub(super) fn devices(directory: &Path) -> io::Result<BTreeSet<u32>> {
+    let mut found = BTreeSet::new();
     for entry in std::fs::read_dir(directory)? {
-        let entry = entry?;
-        if let Some((device, program)) = entry.file_name().to_str().and_then(parts) {
-            found.push((entry.path(), device, program.to_string()));
-        }
+        let name = entry?.file_name();
+        let rest = name.to_str().and_then(|name| name.strip_prefix("link_"));
+        let device = rest.and_then(|rest| rest.split_once('_')?.0.parse::<u32>().ok());
+        found.extend(device);
     }
-    found.sort();
     Ok(found)
-}
-
-/// Devices at which links of both directions stand.
-pub(super) fn attached(directory: &Path) -> io::Result<Vec<u32>> {
-    let pins = pins(directory)?;
-    let mut devices: Vec<u32> = pins.iter().map(|(_, device, _)| *device).collect();
-    devices.dedup();
-    devices.sort_unstable();
-    devices.dedup();
-    devices.retain(|device| {
-        HOOKS.iter().all(|(_, name, hook)| is_alive(&pin(directory, *device, name), *device, *hook))
-    });
-    Ok(devices)
 }

@@ -14,9 +14,11 @@
 pub mod abi;
 pub mod bpffs;
 mod call;
+mod clsact;
 mod counters;
 mod datapath;
 mod events;
+mod hooks;
 mod kernel;
 mod links;
 mod object;
@@ -26,7 +28,8 @@ mod words;
 pub use abi::{EndCause, Event, EventKind, FlowEntry, FlowKey, Traffic};
 pub use datapath::{Datapath, Instance, TestVerdict};
 pub use events::Events;
-pub use probe::{Missing, probe};
+pub use hooks::Hook;
+pub use probe::{Missing, probe, usable_hook};
 
 /// How large the maps are made. A pinned map keeps the size it was made with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,9 +3,15 @@
 //! Tries each thing and leaves nothing behind; knows nothing of policies.
 use std::fmt;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
-use super::{Sizes, bpffs, call, object};
+use super::{Hook, Sizes, bpffs, call, object};
+use crate::traffic_control::{Side, TrafficControl};
+
+/// The oldest kernel with all that the program needs of it, `bpf_for_each_map_elem` the youngest.
+const RELEASE_LEAST: (u32, u32) = (5, 13);
+/// The only device of a fresh network namespace.
+const LOOPBACK: u32 = 1;
 
 /// One thing that is missing, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,17 +71,61 @@ fn call_missing(error: &io::Error) -> Missing {
 
 /// Whether the tcx hooks are there: attaching to a device that cannot exist fails with ENODEV only
 /// where they are known.
-fn tcx(program: std::os::fd::BorrowedFd<'_>) -> Option<Missing> {
+fn tcx(program: BorrowedFd<'_>) -> Result<(), Missing> {
     let nowhere = i32::MAX as u32;
-    let error = call::attach(program, nowhere, call::TCX_INGRESS).err()?;
-    if error.raw_os_error() == Some(libc::ENODEV) {
-        return None;
+    match call::attach(program, nowhere, call::TCX_INGRESS) {
+        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(()),
+        Err(error) => Err(missing(
+            "the tcx hooks of Linux 6.6",
+            error,
+            "use a kernel of 6.6 or later, or `--hook clsact`",
+        )),
+        Ok(_) => Ok(()),
     }
-    Some(missing("the tcx hooks of Linux 6.6", error, "use a kernel of 6.6 or later"))
+}
+
+/// Whether a filter can be put on a clsact qdisc: tried on the loopback of a network namespace that
+/// ends with the thread.
+fn clsact(program: BorrowedFd<'_>) -> Result<(), Missing> {
+    let program = program.try_clone_to_owned();
+    let try_it = move || {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET)?;
+        let mut traffic = TrafficControl::open()?;
+        traffic.make_clsact(LOOPBACK)?;
+        let program = program?;
+        [Side::Ingress, Side::Egress]
+            .into_iter()
+            .try_for_each(|side| traffic.put(LOOPBACK, side, None, program.as_fd(), "probe"))
+    };
+    let tried = std::thread::spawn(try_it).join();
+    tried.unwrap_or_else(|_| Err(io::Error::other("the attempt ended early"))).map_err(|error| {
+        missing(
+            "clsact filters (CONFIG_NET_SCH_INGRESS, CONFIG_NET_CLS_BPF, CONFIG_NET_CLS_ACT)",
+            error,
+            "use a kernel that has them, and run as root on the host",
+        )
+    })
+}
+
+/// The hook to use with this program: the one that is wanted, or tcx where it exists, else clsact.
+fn hook(program: BorrowedFd<'_>, wanted: Option<Hook>) -> Result<Hook, Missing> {
+    match wanted {
+        Some(Hook::Tcx) => tcx(program).map(|()| Hook::Tcx),
+        Some(Hook::Clsact) => clsact(program).map(|()| Hook::Clsact),
+        None => match tcx(program) {
+            Ok(()) => Ok(Hook::Tcx),
+            Err(missing) => clsact(program).map(|()| Hook::Clsact).map_err(|_| missing),
+        },
+    }
 }
 
 /// Everything that is missing on this machine; `Ok` if programs can be loaded, attached and pinned.
 pub fn probe() -> Result<(), Vec<Missing>> {
+    usable_hook(None).map(drop)
+}
+
+/// The hook that programs are to be put at, or everything that is missing on this machine.
+pub fn usable_hook(wanted: Option<Hook>) -> Result<Hook, Vec<Missing>> {
     let mut found = Vec::new();
     // SAFETY: takes and gives nothing but a number.
     let user = unsafe { libc::geteuid() };
@@ -83,11 +133,12 @@ pub fn probe() -> Result<(), Vec<Missing>> {
         found.push(missing("root", format!("running as user {user}"), "run it as root"));
     }
     let (major, minor) = release();
-    if (major, minor) < (6, 6) {
+    if (major, minor) < RELEASE_LEAST {
+        let (least_major, least_minor) = RELEASE_LEAST;
         found.push(missing(
-            "Linux 6.6 or later",
+            &format!("Linux {least_major}.{least_minor} or later"),
             format!("this is Linux {major}.{minor}"),
-            "use a kernel of 6.6 or later",
+            "use a newer kernel",
         ));
     }
     if let Err(error) = call::probe() {
@@ -97,10 +148,15 @@ pub fn probe() -> Result<(), Vec<Missing>> {
     if !found.is_empty() {
         return Err(found);
     }
+    let mut usable = None;
     match object::load(&smallest(), None) {
-        Ok(loaded) => {
-            found.extend(loaded.programs.get("pc_egress").and_then(|p| tcx(p.as_fd())));
-        }
+        Ok(loaded) => match loaded.programs.get("pc_egress") {
+            Some(program) => match hook(program.as_fd(), wanted) {
+                Ok(hook) => usable = Some(hook),
+                Err(missing) => found.push(missing),
+            },
+            None => found.push(missing("the kernel program", "it is not there", "build it again")),
+        },
         Err(error) => found.push(missing(
             "the right to load eBPF programs (CAP_BPF, CAP_NET_ADMIN)",
             super::short(&error),
@@ -114,5 +170,8 @@ pub fn probe() -> Result<(), Vec<Missing>> {
             "mount one: mount -t bpf bpf /sys/fs/bpf",
         ));
     }
-    if found.is_empty() { Ok(()) } else { Err(found) }
+    match usable {
+        Some(hook) if found.is_empty() => Ok(hook),
+        _ => Err(found),
+    }
 }

@@ -29,6 +29,7 @@ pub(super) struct FileKeys {
     pub(super) region: Option<Spanned<Vec<Spanned<String>>>>,
     pub(super) no_agent: Option<bool>,
     pub(super) instance: Option<Spanned<String>>,
+    pub(super) hook: Option<Spanned<String>>,
     pub(super) pick_up_seconds: Option<u64>,
     pub(super) keep_established: Option<bool>,
     pub(super) any_link_local: Option<bool>,

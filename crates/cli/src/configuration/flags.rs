@@ -33,6 +33,10 @@ pub(crate) struct Flags {
     /// Pin programs and maps under this name; one server for each [default: host]
     #[arg(long, value_name = "NAME")]
     pub(crate) instance: Option<String>,
+    /// Put programs at devices by `tcx` links or by `clsact` filters [default: tcx where the
+    /// kernel has it]
+    #[arg(long, value_name = "HOOK")]
+    pub(crate) hook: Option<String>,
     /// Pick up flows that ran before an interface's first policy for so long; 0: never
     /// [default: 60]
     #[arg(long, value_name = "SECONDS")]

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 
 use portcullis_agent::pinned::{INSTANCE_DEFAULT, Switches};
 use portcullis_agent::run::PICK_UP_S_DEFAULT;
+use portcullis_agent::sys::Hook;
 use portcullis_core::ids::NetworkInterfaceId;
 use portcullis_core::text::DeviceName;
 
@@ -25,6 +26,18 @@ pub(super) fn instance(
         Some(Placed { text: INSTANCE_DEFAULT.into(), place: "default".into() }),
     ]);
     Ok(instance.text)
+}
+
+/// How the agent is told to put programs at devices.
+pub(super) fn hook(
+    flags: &Flags,
+    environment: Environment<'_>,
+    file: &File,
+) -> Result<Option<Hook>, ConfigurationError> {
+    let flag = flags.hook.clone().map(|text| Placed { text, place: "--hook".into() });
+    let named = flag.or(variable(environment, "PORTCULLIS_HOOK")?);
+    let named = named.or_else(|| file.keys.hook.as_ref().map(|hook| file.placed(hook)));
+    named.map(|hook| hook.parse("write `tcx` or `clsact`")).transpose()
 }
 
 pub(super) fn switches(

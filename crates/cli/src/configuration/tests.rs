@@ -40,6 +40,7 @@ fn defaults_come_last() {
         throttle: vec![],
         no_agent: false,
         instance: "host".into(),
+        hook: None,
         switches: Switches::default(),
         binds: vec![],
     };
@@ -52,7 +53,7 @@ fn defaults_come_last() {
 fn a_higher_layer_wins_value_by_value() {
     let file = "listen = '0.0.0.0:1'\ndata = '/f'\nkey-file = '/f.key'\n\
                 region = ['r-f']\nno-agent = true\n\
-                instance = 'f'\npick-up-seconds = 1\n\
+                instance = 'f'\nhook = 'tcx'\npick-up-seconds = 1\n\
                 keep-established = true\nany-link-local = true\n\
                 dhcp-server = ['10.0.0.1']\n\
                 [[bind]]\ninterface = 'eni-1'\ndevice = 'veth1'\n";
@@ -63,6 +64,7 @@ fn a_higher_layer_wins_value_by_value() {
     assert_eq!(from_file.regions, ids(&["r-f"]));
     assert!(from_file.no_agent);
     assert_eq!((from_file.instance.as_str(), from_file.switches.pick_up_s), ("f", 1));
+    assert_eq!(from_file.hook, Some(Hook::Tcx));
     let bind = Bind { interface: "eni-1".parse().unwrap(), device: "veth1".parse().unwrap() };
     assert_eq!(from_file.binds, [bind]);
 
@@ -77,6 +79,7 @@ fn a_higher_layer_wins_value_by_value() {
         ("PORTCULLIS_REGION", "r-e, r-g"),
         ("PORTCULLIS_NO_AGENT", "false"),
         ("PORTCULLIS_INSTANCE", "e"),
+        ("PORTCULLIS_HOOK", "clsact"),
         ("PORTCULLIS_PICK_UP_SECONDS", "2"),
         ("PORTCULLIS_KEEP_ESTABLISHED", "false"),
         ("PORTCULLIS_ANY_LINK_LOCAL", "false"),
@@ -90,6 +93,8 @@ fn a_higher_layer_wins_value_by_value() {
     assert!(!from_environment.no_agent);
     assert_eq!((from_environment.instance.as_str(), from_environment.switches.pick_up_s), ("e", 2));
 
+    assert_eq!(from_environment.hook, Some(Hook::Clsact));
+
     let of_environment = &from_environment.switches;
     assert!(!of_environment.keep_established && !of_environment.any_link_local);
     assert_eq!(of_environment.dhcp_servers.len(), 2);
@@ -101,6 +106,7 @@ fn a_higher_layer_wins_value_by_value() {
         region: vec!["r-a".into()],
         no_agent: true,
         instance: Some("a".into()),
+        hook: Some("tcx".into()),
         pick_up_seconds: Some(0),
         dhcp_server: vec!["10.0.0.3".into()],
         config: None,
@@ -113,6 +119,7 @@ fn a_higher_layer_wins_value_by_value() {
     assert_eq!(from_flags.regions, ids(&["r-a"]));
     assert!(from_flags.no_agent);
     assert_eq!((from_flags.instance.as_str(), from_flags.switches.pick_up_s), ("a", 0));
+    assert_eq!(from_flags.hook, Some(Hook::Tcx));
     assert_eq!(from_flags.switches.dhcp_servers, ["10.0.0.3".parse::<Ipv4Addr>().unwrap()]);
     assert_eq!(from_flags.binds, from_environment.binds);
 }
@@ -181,6 +188,7 @@ fn an_error_names_its_place() {
         ("region = ['a b']", "/p.toml:1:11: `a b`: `a b` is not a RegionId"),
         ("[[bind]]\ninterface = 'eni-1'", "/p.toml:1:1: missing field `device`"),
         ("[[bind]]\ninterface = 'é ö'\ndevice = 'd'", "/p.toml:2:13: `é ö`: "),
+        ("hook = 'xdp'", "/p.toml:1:8: `xdp`: there is no such hook"),
         ("[quotas]\nrules = 1", "/p.toml:2:1: quota `rules`: there is no such quota"),
         (
             "[quotas]\ngroups-per-interface = 17",

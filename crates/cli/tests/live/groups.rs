@@ -1,6 +1,6 @@
 //! Groups as peers, membership that changes under traffic, and what members owe each other.
 
-use super::{PACE, PATIENCE, check, scene};
+use super::{PACE, PATIENCE, check, scenes};
 use portcullis_testkit::lab::pulse::Pulse;
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -46,10 +46,10 @@ fn members_reach_each_other_whatever_the_rules_say() {
 
 #[test]
 fn joining_and_leaving_take_effect_under_traffic() {
-    let Some(mut scene) = scene() else { return };
-    scene
-        .play(
-            "group a
+    for mut scene in scenes() {
+        scene
+            .play(
+                "group a
              group b
              group allowed
              instance a in a
@@ -57,32 +57,33 @@ fn joining_and_leaving_take_effect_under_traffic() {
              closed = a egress drop all to anywhere priority 100
              out = a egress accept udp 1/65535 to group:allowed
              in = b ingress accept udp 7000/7000 from group:a",
-        )
-        .unwrap();
-    let address = |name: &str, port| {
-        let (namespace, address) = scene.place(name).unwrap();
-        (namespace, SocketAddr::new(address, port))
-    };
-    let watched = Pulse::start(address("a", 4000), address("b", 7000), PACE).unwrap();
-    let unrelated = Pulse::start(address("b", 4001), address("outside", 7001), PACE).unwrap();
-    watched.await_sent(30, PATIENCE).unwrap();
-    assert_eq!(watched.received(), 0);
-    let mut shut = Vec::new();
-    for _ in 0..3 {
-        scene.play("b joins allowed").unwrap();
-        watched.await_received(30, PATIENCE).unwrap();
-        scene.play("b leaves allowed").unwrap();
-        let from = Instant::now();
+            )
+            .unwrap();
+        let address = |name: &str, port| {
+            let (namespace, address) = scene.place(name).unwrap();
+            (namespace, SocketAddr::new(address, port))
+        };
+        let watched = Pulse::start(address("a", 4000), address("b", 7000), PACE).unwrap();
+        let unrelated = Pulse::start(address("b", 4001), address("outside", 7001), PACE).unwrap();
         watched.await_sent(30, PATIENCE).unwrap();
-        shut.push((from, Instant::now()));
+        assert_eq!(watched.received(), 0);
+        let mut shut = Vec::new();
+        for _ in 0..3 {
+            scene.play("b joins allowed").unwrap();
+            watched.await_received(30, PATIENCE).unwrap();
+            scene.play("b leaves allowed").unwrap();
+            let from = Instant::now();
+            watched.await_sent(30, PATIENCE).unwrap();
+            shut.push((from, Instant::now()));
+        }
+        let beats = watched.stop().unwrap();
+        for (from, to) in shut {
+            let through = beats.iter().filter(|beat| beat.received.is_some() && beat.sent > from);
+            let through = through.filter(|beat| beat.sent < to).count();
+            assert_eq!(through, 0, "after the group was left");
+        }
+        let beats = unrelated.stop().unwrap();
+        assert!(beats.len() > 100);
+        assert!(beats.iter().all(|beat| beat.received.is_some()), "unrelated traffic lost packets");
     }
-    let beats = watched.stop().unwrap();
-    for (from, to) in shut {
-        let through = beats.iter().filter(|beat| beat.received.is_some() && beat.sent > from);
-        let through = through.filter(|beat| beat.sent < to).count();
-        assert_eq!(through, 0, "after the group was left");
-    }
-    let beats = unrelated.stop().unwrap();
-    assert!(beats.len() > 100);
-    assert!(beats.iter().all(|beat| beat.received.is_some()), "unrelated traffic lost packets");
 }

@@ -24,6 +24,8 @@ use std::time::Duration;
 
 /// How long anything may take that should happen at once.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How the program may stand at devices.
+const HOOKS: [&str; 2] = ["tcx", "clsact"];
 /// Between two packets of steady traffic.
 const PACE: Duration = Duration::from_millis(1);
 
@@ -36,14 +38,24 @@ fn scene() -> Option<Scene> {
     need("live", lab::available).then(|| Scene::new(program(), Way::Route).unwrap())
 }
 
+/// A scene for each hook, unless this machine cannot enforce.
+fn scenes() -> impl Iterator<Item = Scene> {
+    let hooks = if need("live", lab::available) { &HOOKS[..] } else { &[] };
+    hooks.iter().map(|hook| {
+        let flags = ["--pick-up-seconds", "0", "--hook", hook];
+        Scene::with_flags(program(), Way::Route, &flags).unwrap()
+    })
+}
+
 /// The same, of a program with other flags.
 fn scene_with(flags: &[&str]) -> Option<Scene> {
     let start = || Scene::with_flags(program(), Way::Route, flags).unwrap();
     need("live", lab::available).then(start)
 }
 
-/// Plays a script in a scene of its own.
+/// Plays a script in a scene of its own, with each hook.
 fn check(script: &str) {
-    let Some(mut scene) = scene() else { return };
-    scene.play(script).unwrap();
+    for mut scene in scenes() {
+        scene.play(script).unwrap();
+    }
 }

@@ -1,6 +1,6 @@
 //! Traffic that runs while rules change and while the program dies and comes back.
 
-use super::{PACE, PATIENCE, scene, scene_with};
+use super::{HOOKS, PACE, PATIENCE, scene_with, scenes};
 use portcullis_testkit::lab::probe::{Attempt, Kind};
 use portcullis_testkit::lab::pulse::{Pulse, Stream};
 use portcullis_testkit::lab::scene::Scene;
@@ -51,36 +51,36 @@ const ALLOWED: &str = "group a
 
 #[test]
 fn a_stream_halts_when_its_rule_is_revoked_and_goes_on_when_it_is_back() {
-    let Some(mut scene) = scene() else { return };
-    scene.play(ALLOWED).unwrap();
-    let steady = pulse(&scene, "a", "outside", 7000);
-    let unrelated = stream(&scene, "a", "outside", 53);
-    let watched = stream(&scene, "a", "outside", 80);
+    for mut scene in scenes() {
+        scene.play(ALLOWED).unwrap();
+        let steady = pulse(&scene, "a", "outside", 7000);
+        let unrelated = stream(&scene, "a", "outside", 53);
+        let watched = stream(&scene, "a", "outside", 80);
 
-    scene.play("revoke web").unwrap();
-    // What had passed the device before may still be on its way to the reader.
-    unrelated.await_received(20, PATIENCE).unwrap();
-    let halted = watched.received().unwrap();
-    let goal = dropped(&scene, "a", "egress", "blocked") + 2;
-    until("the stream to try again", PATIENCE, || {
-        Ok((dropped(&scene, "a", "egress", "blocked") >= goal).then_some(()))
-    })
-    .unwrap();
-    unrelated.await_received(20, PATIENCE).unwrap();
-    assert_eq!(watched.received().unwrap(), halted, "a revoked stream goes on");
+        scene.play("revoke web").unwrap();
+        // What had passed the device before may still be on its way to the reader.
+        unrelated.await_received(20, PATIENCE).unwrap();
+        let halted = watched.received().unwrap();
+        let goal = dropped(&scene, "a", "egress", "blocked") + 2;
+        until("the stream to try again", PATIENCE, || {
+            Ok((dropped(&scene, "a", "egress", "blocked") >= goal).then_some(()))
+        })
+        .unwrap();
+        unrelated.await_received(20, PATIENCE).unwrap();
+        assert_eq!(watched.received().unwrap(), halted, "a revoked stream goes on");
 
-    scene.play("web = a egress accept tcp 80/80 to outside").unwrap();
-    watched.await_received(100, PATIENCE).unwrap();
-    unrelated.await_received(20, PATIENCE).unwrap();
-    let beats = steady.stop().unwrap();
-    assert!(beats.len() > 100);
-    assert!(beats.iter().all(|beat| beat.received.is_some()), "unrelated traffic lost packets");
+        scene.play("web = a egress accept tcp 80/80 to outside").unwrap();
+        watched.await_received(100, PATIENCE).unwrap();
+        unrelated.await_received(20, PATIENCE).unwrap();
+        let beats = steady.stop().unwrap();
+        assert!(beats.len() > 100);
+        assert!(beats.iter().all(|beat| beat.received.is_some()), "unrelated traffic lost packets");
+    }
 }
 
 /// While the program is away, what was allowed goes on, what was not does not, and the next
 /// connection is judged like the last one.
-fn survives(leave: impl FnOnce(&mut Scene), come_back: impl FnOnce(&mut Scene)) {
-    let Some(mut scene) = scene() else { return };
+fn survives(mut scene: Scene, leave: fn(&mut Scene), come_back: impl Fn(&mut Scene)) {
     scene.play(ALLOWED).unwrap();
     scene.quiet = false;
     let allowed = pulse(&scene, "a", "outside", 7000);
@@ -117,14 +117,34 @@ fn survives(leave: impl FnOnce(&mut Scene), come_back: impl FnOnce(&mut Scene)) 
     assert!(beats.iter().all(|beat| beat.received.is_none()), "denied traffic got through");
 }
 
+fn resume(scene: &mut Scene) {
+    scene.product.resume().unwrap();
+}
+
 #[test]
 fn a_killed_program_leaves_enforcement_in_place() {
-    survives(|scene| scene.product.kill().unwrap(), |scene| scene.product.resume().unwrap());
+    for scene in scenes() {
+        survives(scene, |scene| scene.product.kill().unwrap(), resume);
+    }
 }
 
 #[test]
 fn a_terminated_program_leaves_enforcement_in_place() {
-    survives(|scene| scene.product.terminate().unwrap(), |scene| scene.product.resume().unwrap());
+    for scene in scenes() {
+        survives(scene, |scene| scene.product.terminate().unwrap(), resume);
+    }
+}
+
+/// A change of the hook is a change of how the program stands there, and of nothing else.
+#[test]
+fn devices_are_moved_to_another_hook_under_traffic() {
+    for (scene, other) in scenes().zip(HOOKS.iter().rev()) {
+        let come_back = |scene: &mut Scene| {
+            scene.product.set_flags(&["--pick-up-seconds", "0", "--hook", other]);
+            resume(scene);
+        };
+        survives(scene, |scene| scene.product.kill().unwrap(), come_back);
+    }
 }
 
 /// A stream that ran before its device was bound is picked up where the rules accept it, for a

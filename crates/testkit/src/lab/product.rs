@@ -118,6 +118,12 @@ impl Product {
         self.flags.extend(flags.iter().map(|flag| (*flag).to_owned()));
     }
 
+    /// Gives it other flags instead of those it had, from its next start on.
+    pub fn set_flags(&mut self, flags: &[&str]) {
+        self.flags.clear();
+        self.add_flags(flags);
+    }
+
     /// Kills it without a word, as a crash would.
     ///
     /// # Errors
