@@ -141,6 +141,12 @@ impl<'a> Arguments<'a> {
         Ok(items)
     }
 
+    /// The object of one JSON text, by full dotted names; nothing where none is sent.
+    pub fn object(&self, name: &'static str) -> Result<Option<Parameters>, Refusal> {
+        self.row(name);
+        self.parameters.object(name)
+    }
+
     /// One of [`Self::structures`], to be asked by its keys.
     pub fn inner<'b>(
         &self,

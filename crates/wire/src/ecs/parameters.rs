@@ -14,18 +14,6 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// What one JSON text in `name` holds, by full dotted names: an object or a list of objects.
-    pub fn of_json(name: &str, text: &str) -> Result<Self, Refusal> {
-        let mut unpacked = Self::default();
-        let json = Json::read(text.as_bytes(), name)?;
-        json.flatten(name, &mut |name, value| unpacked.put(name, value))?;
-        if unpacked.is_present(name) {
-            let message = format!("`{name}` is neither a JSON object nor a list of objects");
-            return Err(code::JSON.refuse(message).at(name));
-        }
-        Ok(unpacked)
-    }
-
     /// Adds a pair; the same name with another value is a conflict.
     pub fn put(
         &mut self,
@@ -78,18 +66,59 @@ impl Parameters {
 
     /// The structures of `Name.N.Key`, or those of one JSON text in `Name`, with their numbers.
     pub fn structures(&self, name: &str) -> Result<Vec<(usize, Parameters)>, Refusal> {
-        if let Some(text) = self.get(name) {
-            let unpacked = Self::of_json(name, text)?;
+        if let Some(unpacked) = self.unpacked(name, "a list of objects", is_list_of_objects)? {
             return unpacked.structures(name);
         }
         let mut items: BTreeMap<usize, Parameters> = BTreeMap::new();
         for (rest, value) in self.below(name) {
-            let Some((number, key)) = rest.split_once('.') else { continue };
-            if let Some(index) = list_index(name, number)? {
-                items.entry(index).or_default().put(key.to_owned(), value)?;
+            let (number, key) = match rest.split_once('.') {
+                Some((number, key)) => (number, Some(key)),
+                None => (rest, None),
+            };
+            let Some(index) = list_index(name, number)? else { continue };
+            match key {
+                Some(key) => items.entry(index).or_default().put(key.to_owned(), value)?,
+                None if value.is_empty() => {}
+                None => {
+                    let message = format!("`{name}.{number}` is an object: its fields follow");
+                    let help = format!("Send `{name}.{number}.<field>`.");
+                    let place = format!("{name}.{number}");
+                    return Err(code::JSON.refuse(message).with_help(help).at(place));
+                }
             }
         }
+        // An empty field counts as absent, and so does what has no others; within a structure
+        // that stays, an empty text may clear something.
+        items.retain(|_, item| item.pairs().any(|(_, value)| !value.is_empty()));
         Ok(items.into_iter().collect())
+    }
+
+    /// The object of one JSON text in `name`, by full dotted names; nothing where there is none.
+    pub fn object(&self, name: &str) -> Result<Option<Self>, Refusal> {
+        self.unpacked(name, "an object", |json| matches!(json, Json::Object(_)))
+    }
+
+    /// What the JSON text in `name` holds by full dotted names, if it has that shape. Beside it
+    /// nothing may be said below that name.
+    fn unpacked(
+        &self,
+        name: &str,
+        shape: &str,
+        has_shape: impl FnOnce(&Json) -> bool,
+    ) -> Result<Option<Self>, Refusal> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        if let Some((rest, _)) = self.below(name).find(|(_, value)| !value.is_empty()) {
+            let message = format!("`{name}` as one JSON text and `{name}.{rest}` stand together");
+            return Err(code::CONFLICT.refuse(message).with_help("Use one form.").at(name));
+        }
+        let json = Json::read(text.as_bytes(), name)?;
+        if !has_shape(&json) {
+            let message = format!("the JSON text in `{name}` is not {shape}");
+            return Err(code::JSON.refuse(message).at(name));
+        }
+        let mut unpacked = Self::default();
+        json.flatten(name, &mut |name, value| unpacked.put(name, value))?;
+        Ok(Some(unpacked))
     }
 
     /// What stands below `Name.`, without that beginning.
@@ -102,15 +131,27 @@ impl Parameters {
     }
 }
 
+fn is_list_of_objects(json: &Json) -> bool {
+    match json {
+        Json::List(items) => items.iter().all(|item| matches!(item, Json::Object(_) | Json::Null)),
+        Json::Null | Json::Text(_) | Json::Object(_) => false,
+    }
+}
+
 /// The N of `Name.N`; nothing where it is no numeral at all (then it is some unknown parameter).
 fn list_index(name: &str, text: &str) -> Result<Option<usize>, Refusal> {
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(None);
     }
     match text.parse() {
-        Ok(index) if (1..=LIST_INDEX_MAX).contains(&index) => Ok(Some(index)),
+        // `1` and `01` would be two names of one item.
+        Ok(index) if (1..=LIST_INDEX_MAX).contains(&index) && !text.starts_with('0') => {
+            Ok(Some(index))
+        }
         _ => {
-            let message = format!("`{name}.{text}` counts outside 1 to {LIST_INDEX_MAX}");
+            let message = format!(
+                "`{name}.{text}` is no number from 1 to {LIST_INDEX_MAX} without zeros ahead"
+            );
             Err(code::LIST_INDEX.refuse(message).at(format!("{name}.N")))
         }
     }
@@ -155,10 +196,12 @@ mod tests {
             ("B.1000", "last"),
             ("C.1001", "beyond"),
             ("D.0", "before"),
+            ("E.1", "one"),
+            ("E.01", "the same one"),
         ]);
         assert_eq!(parameters.list("A").unwrap(), ["two", "ten"]);
         assert_eq!(parameters.list("B").unwrap(), ["last"]);
-        for name in ["C", "D"] {
+        for name in ["C", "D", "E"] {
             let error = parameters.list(name).unwrap_err();
             assert_eq!(error.code, "InvalidParameter.ListIndex");
         }
@@ -170,10 +213,44 @@ mod tests {
         let text = parameters(&[("P", r#"[{"A":1,"B":["x"]},{"A":"2"}]"#)]);
         assert_eq!(dotted.structures("P").unwrap(), text.structures("P").unwrap());
         assert_eq!(dotted.structures("P").unwrap()[1].1.get("A"), Some("2"));
-        for bad in ["x", "1", "[1"] {
+        for bad in ["x", "1", "[1", r#"{"A":1}"#, r#"[{"A":1},"all"]"#, r#"[{"A":1},[1]]"#] {
             let error = parameters(&[("P", bad)]).structures("P").unwrap_err();
             assert_eq!(error.code, "InvalidParameter.Json", "{bad}");
         }
+    }
+
+    #[test]
+    fn no_part_of_a_list_of_structures_is_skipped() {
+        let json = r#"[{"A":1}]"#;
+        for (pairs, code, place) in [
+            ([("P", json), ("P.2.A", "2")], "InvalidParameter.Conflict", "P"),
+            ([("P", json), ("P.2", "2")], "InvalidParameter.Conflict", "P"),
+            ([("P.1.A", "1"), ("P.2", "all")], "InvalidParameter.Json", "P.2"),
+            ([("P.1.A", "1"), ("P.01.B", "2")], "InvalidParameter.ListIndex", "P.N"),
+        ] {
+            let error = parameters(&pairs).structures("P").unwrap_err();
+            assert_eq!((error.code.as_ref(), error.place.as_str()), (code, place), "{pairs:?}");
+        }
+        for pairs in [[("P", json), ("P.2.A", "")], [("P.1.A", "1"), ("P.2", "")]] {
+            assert_eq!(parameters(&pairs).structures("P").unwrap().len(), 1, "{pairs:?}");
+        }
+        let object = [("P", r#"{"A":1}"#), ("P.B", "2")];
+        let error = parameters(&object).object("P").unwrap_err();
+        assert_eq!(error.code, "InvalidParameter.Conflict");
+        for bad in [json, "[]", "1"] {
+            let error = parameters(&[("P", bad)]).object("P").unwrap_err();
+            assert_eq!(error.code, "InvalidParameter.Json", "{bad}");
+        }
+        assert_eq!(parameters(&object[..1]).object("P").unwrap().unwrap().get("P.A"), Some("1"));
+        assert_eq!(parameters(&[("P.A", "1")]).object("P").unwrap(), None);
+    }
+
+    #[test]
+    fn a_structure_of_empty_fields_is_absent() {
+        let sent = parameters(&[("P.1.A", ""), ("P.2.A", "2"), ("P.2.B", "")]);
+        let items = sent.structures("P").unwrap();
+        assert_eq!(items.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [2]);
+        assert!(items[0].1.is_present("B"));
     }
 
     #[test]

@@ -19,7 +19,6 @@ use super::shared::{
 use super::{Action, Kind, Parameter, Product};
 use crate::ecs::arguments::Arguments;
 use crate::ecs::limits::INTERFACE_GROUPS_NAMED_MAX;
-use crate::ecs::parameters::Parameters;
 use crate::ecs::refusal::{Refusal, code};
 
 const NAME_LIMITS: &str = "2 to 128 letters, digits, `:`, `_`, `.`, `-` that begin with a letter";
@@ -440,14 +439,9 @@ struct Tracking {
 
 impl Tracking {
     fn of(arguments: &Arguments<'_>) -> Result<Self, Refusal> {
-        let unpacked: Parameters;
-        let arguments = match arguments.text("ConnectionTrackingConfiguration") {
-            Some(text) => {
-                unpacked = Parameters::of_json("ConnectionTrackingConfiguration", text)?;
-                &arguments.over(&unpacked)
-            }
-            None => arguments,
-        };
+        let unpacked = arguments.object("ConnectionTrackingConfiguration")?;
+        let of_text = unpacked.as_ref().map(|unpacked| arguments.over(unpacked));
+        let arguments = of_text.as_ref().unwrap_or(arguments);
         let seconds = |name: &'static str, fits: &dyn Fn(&u16) -> bool| {
             arguments.convert(name, |text| {
                 let plain = text.bytes().all(|byte| byte.is_ascii_digit());
