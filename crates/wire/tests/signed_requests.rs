@@ -220,6 +220,29 @@ fn an_acs3_signature_covers_what_the_server_reads() {
 }
 
 #[test]
+fn an_acs3_signature_covers_how_its_body_is_read() {
+    let unlisted = |text: &str| text.replace(";content-type;", ";");
+    for name in ["acs3-json-body", "acs3-form-body"] {
+        let signed = one(name);
+        let code = signed.changed(|request| {
+            set_header(request, "content-type", |_| "text/plain".into());
+        });
+        assert_eq!(code, "InvalidParameter.ContentType", "{name}");
+        let code = signed.changed(|request| set_header(request, "authorization", unlisted));
+        assert_eq!(code, "IncompleteSignature", "{name}");
+        let code = signed.changed(|request| {
+            drop_header(request, "content-type");
+            set_header(request, "authorization", unlisted);
+        });
+        assert_eq!(code, "SignatureDoesNotMatch", "{name}: the first byte tells, which is hashed");
+    }
+    // Without a body it says nothing.
+    let signed = one("acs3-query");
+    let code = signed.changed(|request| request.headers.push(("content-type".into(), "x".into())));
+    assert_eq!(code, "accepted");
+}
+
+#[test]
 fn an_acs3_header_is_taken_apart_or_refused() {
     let signed = one("acs3-query");
     for (from, to, code) in [

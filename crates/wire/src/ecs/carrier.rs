@@ -132,6 +132,11 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// Whether a body is read at all.
+    pub fn has_body(&self) -> bool {
+        !matches!(body_kind(self.request), Ok(BodyKind::Empty))
+    }
+
     /// Whether the body is JSON.
     pub fn has_json_body(&self) -> bool {
         matches!(body_kind(self.request), Ok(BodyKind::Json))

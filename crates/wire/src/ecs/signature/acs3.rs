@@ -46,6 +46,10 @@ pub(super) fn verify(
     for name in SIGNED_IF_SENT {
         headers.optional(call, place, name)?;
     }
+    if call.has_body() {
+        // The hash covers the body's bytes; what they say is read as this field has it.
+        headers.optional(call, place, "content-type")?;
+    }
     let body_hash = hexadecimal(&Sha256::digest(&call.request.body));
     let canonical = canonical_request(call, &headers, fields.signed_headers, &body_hash)?;
     let text = format!("{ALGORITHM}\n{}", hexadecimal(&Sha256::digest(&canonical)));
