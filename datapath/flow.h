@@ -180,44 +180,45 @@ static __always_inline __u64 first_state(struct packet *p, __u32 first)
 /* Begins the flow of the packet at hand, anew if there is an entry. Returns 0 if there is no room. */
 __noinline int begin_flow(struct packet *p, __u64 judged, __u32 first)
 {
-	struct pc_flow value = {};
-	struct pc_flow *flow;
+	struct pc_flow *value, *flow;
 	int error;
 
 	if (!p)
 		return 0;
-	value.state = first_state(p, first);
-	value.idle_ns = idle_ns(p->interface, p->protocol, value.state);
-	value.packets[p->direction & 1] = p->segments;
-	value.bytes[p->direction & 1] = p->length;
+	value = &p->fresh;
+	__builtin_memset(value, 0, sizeof(*value));
+	value->state = first_state(p, first);
+	value->idle_ns = idle_ns(p->interface, p->protocol, value->state);
+	value->packets[p->direction & 1] = p->segments;
+	value->bytes[p->direction & 1] = p->length;
 	flow = bpf_map_lookup_elem(&flows, &p->key);
 	if (flow) {
 		p->told = *flow;
 		tell_end(p, &p->key, PC_END_REPLACED);
 		for (int i = 0; i < 2; i++) {
-			flow->packets[i] = value.packets[i];
-			flow->bytes[i] = value.bytes[i];
+			flow->packets[i] = value->packets[i];
+			flow->bytes[i] = value->bytes[i];
 		}
 		flow->judged = p->judged;
-		flow->idle_ns = value.idle_ns;
+		flow->idle_ns = value->idle_ns;
 		flow->began = p->now;
 		flow->counter = JUDGED_COUNTER(judged);
 		flow->reason = JUDGED_REASON(judged);
 		flow->seen = p->now;
-		*(volatile __u64 *)&flow->state = value.state;
+		*(volatile __u64 *)&flow->state = value->state;
 		gives_way_now(p);
 	} else {
-		value.seen = value.began = p->now;
-		value.judged = p->judged;
-		value.slot = p->slot;
-		value.counter = JUDGED_COUNTER(judged);
-		value.reason = JUDGED_REASON(judged);
-		value.place = place_find(p->slot);
-		if (value.place == PLACE_NONE)
+		value->seen = value->began = p->now;
+		value->judged = p->judged;
+		value->slot = p->slot;
+		value->counter = JUDGED_COUNTER(judged);
+		value->reason = JUDGED_REASON(judged);
+		value->place = place_find(p->slot);
+		if (value->place == PLACE_NONE)
 			return 0;
-		error = bpf_map_update_elem(&flows, &p->key, &value, BPF_NOEXIST);
+		error = bpf_map_update_elem(&flows, &p->key, value, BPF_NOEXIST);
 		if (error) {
-			place_release(p->slot, value.place, &p->key);
+			place_release(p->slot, value->place, &p->key);
 			return error == EXISTS;
 		}
 		gives_way_now(p);

@@ -82,6 +82,8 @@ struct packet {
 	struct pc_flow told;
 	/* Working space: the rows of the remote address's groups. */
 	__u64 rows[PC_ROW_WORDS_MAX];
+	/* Working space: the flow that it begins. Calls nest too deep for one on the stack. */
+	struct pc_flow fresh;
 };
 
 /* The second one is for the packet that an ICMP error quotes. */
