@@ -1,5 +1,6 @@
 //! What tests share: case language, packets, signed client, namespace lab. Never shipped.
 
+pub mod bench;
 pub mod capability;
 pub mod cases;
 pub mod client;

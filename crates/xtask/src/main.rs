@@ -59,7 +59,7 @@ const CHORES: &[Chore] = &[
     },
     Chore {
         name: "bench",
-        usage: "bench SUITE [--rounds N] [--seed N] [--json FILE]",
+        usage: "bench SUITE [--rounds N] [--seed N] [--json FILE] [--only PART] [--quick]",
         help: "interleaved rounds against rivals; without SUITE lists the suites",
         run: bench::run,
     },

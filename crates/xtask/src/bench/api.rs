@@ -4,7 +4,7 @@
 //! every answer and prints one line.
 
 use super::frame::{Measure, Plan, Rival, Sample};
-use super::{Prepared, store};
+use super::{Choice, Prepared, store};
 use crate::{Outcome, run};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -92,7 +92,7 @@ struct Programs {
 }
 
 /// Builds the programs, fetches the rival, and lets everybody show that they can.
-pub(super) fn prepare() -> Outcome<Prepared> {
+pub(super) fn prepare(_: &Choice) -> Outcome<Prepared> {
     run::headline("building portcullis and the load");
     run::must_succeed(run::cargo(&["build", "--release", "-p", "portcullis"]))?;
     run::must_succeed(run::cargo(&["build", "--release", "-p", "portcullis-testkit"]))?;
@@ -120,7 +120,7 @@ pub(super) fn prepare() -> Outcome<Prepared> {
         let contender = contenders.iter().find(|contender| contender.name() == name);
         round(contender.ok_or_else(|| format!("no contender `{name}`"))?, &programs)
     });
-    Ok(Prepared { plan, run_once, not_run })
+    Ok(Prepared::whole(plan, run_once, not_run))
 }
 
 /// An environment of its own for moto, made once.
@@ -152,13 +152,21 @@ fn plan(contenders: &[Contender]) -> Outcome<Plan> {
             let compared = compared.into_iter().map(|(rival, goal)| (Some(rival), goal));
             for (rival, goal) in compared.chain(alone) {
                 let contender = own.name();
-                measures.push(Measure { contender, number, unit, higher_is_better, rival, goal });
+                measures.push(Measure {
+                    contender,
+                    number,
+                    unit,
+                    higher_is_better,
+                    rival,
+                    goal,
+                    limit: None,
+                });
             }
         }
     }
     let noise = contenders.iter().find(|c| c.is(Server::Portcullis, Work::Authorize, 64));
     let noise = noise.ok_or("nothing can run")?.name();
-    Ok(Plan { contenders: names, measures, noise })
+    Ok(Plan { contenders: names, measures, noise, added: Vec::new() })
 }
 
 /// What is told of a contender.

@@ -2,7 +2,7 @@
 //! engine, start, reading and printing included. All engines must print the same before they race.
 
 use super::frame::{Measure, Plan, Rival, Sample};
-use super::{Prepared, world};
+use super::{Choice, Prepared, world};
 use crate::{Outcome, run};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ impl Contender {
 }
 
 /// Builds the program, writes the worlds, and lets every engine show that it can and agrees.
-pub(super) fn prepare() -> Outcome<Prepared> {
+pub(super) fn prepare(_: &Choice) -> Outcome<Prepared> {
     run::headline("building portcullis");
     run::must_succeed(run::cargo(&["build", "--release", "-p", "portcullis"]))?;
     let target = run::target_directory()?;
@@ -63,7 +63,7 @@ pub(super) fn prepare() -> Outcome<Prepared> {
         let contender = contenders.iter().find(|contender| contender.name == name);
         timed(contender.ok_or_else(|| format!("no contender `{name}`"))?, &program)
     });
-    Ok(Prepared { plan, run_once, not_run })
+    Ok(Prepared::whole(plan, run_once, not_run))
 }
 
 fn plan(contenders: &[Contender]) -> Outcome<Plan> {
@@ -77,11 +77,13 @@ fn plan(contenders: &[Contender]) -> Outcome<Plan> {
             unit: "1/s",
             higher_is_better: true,
             goal: goal(&contender.name).filter(|_| rival.is_some()),
+            limit: None,
             rival: rival.map(|contender| Rival { contender, number: "flows_per_second" }),
         }
     });
     let noise = names.first().ok_or("no engine can run")?.clone();
-    Ok(Plan { measures: measures.collect(), contenders: names, noise })
+    let measures = measures.collect();
+    Ok(Plan { measures, contenders: names, noise, added: Vec::new() })
 }
 
 /// The tables are for many rules: there they must beat reading the rules one by one, start, reading

@@ -2,7 +2,7 @@
 //! for each round, so that what drifts over time falls on all alike. It does not know what a
 //! contender does, only the numbers that it reports.
 
-use super::statistics::{Dice, Estimate, estimate, holds, median, paired_ratios};
+use super::statistics::{Dice, Estimate, estimate, holds, paired_ratios};
 use crate::Outcome;
 use std::collections::BTreeMap;
 
@@ -19,6 +19,8 @@ pub(super) struct Measure {
     pub(super) rival: Option<Rival>,
     /// What the ratio to the rival must reach at the unfavourable end of its interval.
     pub(super) goal: Option<f64>,
+    /// What the value itself must reach at the unfavourable end of its interval.
+    pub(super) limit: Option<f64>,
 }
 
 /// What a measure is held against.
@@ -36,6 +38,16 @@ pub(super) struct Plan {
     pub(super) measures: Vec<Measure>,
     /// Runs twice in each round: its ratio to itself is what the machine's noise looks like.
     pub(super) noise: String,
+    pub(super) added: Vec<Added>,
+}
+
+/// A number that is another one less what the baseline has of it in the same round.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Added {
+    pub(super) name: &'static str,
+    pub(super) of: &'static str,
+    pub(super) contender: &'static str,
+    pub(super) baseline: &'static str,
 }
 
 /// How often and in which order.
@@ -49,7 +61,7 @@ pub(super) struct Pace {
 #[derive(Debug, Clone)]
 pub(super) struct Result {
     pub(super) measure: Measure,
-    pub(super) value: f64,
+    pub(super) value: Estimate,
     pub(super) ratio: Option<Estimate>,
     pub(super) holds: Option<bool>,
 }
@@ -87,6 +99,7 @@ pub(super) fn compare(
         }
         progress(round);
     }
+    plan.added.iter().try_for_each(|added| subtract(added, &mut samples))?;
     let results: Outcome<Vec<Result>> =
         plan.measures.iter().map(|measure| judge(measure, &samples, pace.seed)).collect();
     Ok(Report { results: results?, noise: noise(plan, &samples, pace.seed)? })
@@ -101,9 +114,29 @@ fn judge(measure: &Measure, samples: &BTreeMap<String, Vec<Sample>>, seed: u64) 
             Some(estimate(&paired_ratios(&ours, &rivals), seed))
         }
     };
-    let holds = ratio.zip(measure.goal);
-    let holds = holds.map(|(ratio, goal)| holds_goal(ratio, goal, measure));
-    Ok(Result { measure: measure.clone(), value: median(&ours), ratio, holds })
+    let value = estimate(&ours, seed);
+    let of_ratio = ratio.zip(measure.goal);
+    let of_value = measure.limit.map(|limit| (value, limit));
+    let asked = of_ratio.into_iter().chain(of_value);
+    let holds = asked.map(|(found, goal)| holds_goal(found, goal, measure)).reduce(|a, b| a && b);
+    Ok(Result { measure: measure.clone(), value, ratio, holds })
+}
+
+/// Gives a contender, round by round, what it adds to the baseline; the baseline's second run of a
+/// round counts as its first.
+fn subtract(added: &Added, samples: &mut BTreeMap<String, Vec<Sample>>) -> Outcome<()> {
+    let first = numbers(samples, added.baseline, added.of)?;
+    let again = numbers(samples, &format!("{}{AGAIN}", added.baseline), added.of);
+    let base: Vec<f64> = match again {
+        Ok(again) => first.iter().zip(again).map(|(a, b)| f64::midpoint(*a, b)).collect(),
+        Err(_) => first,
+    };
+    let of = numbers(samples, added.contender, added.of)?;
+    let rounds = samples.get_mut(added.contender).into_iter().flatten();
+    for ((sample, of), base) in rounds.zip(of).zip(base) {
+        sample.insert(added.name.to_owned(), of - base);
+    }
+    Ok(())
 }
 
 fn holds_goal(ratio: Estimate, goal: f64, measure: &Measure) -> bool {
@@ -135,7 +168,7 @@ fn numbers(
 
 #[cfg(test)]
 mod tests {
-    use super::{Measure, Pace, Plan, Rival, compare};
+    use super::{Added, Measure, Pace, Plan, Rival, compare};
     use crate::bench::statistics::Dice;
     use std::cell::RefCell;
     use std::collections::BTreeMap;
@@ -148,6 +181,7 @@ mod tests {
             higher_is_better: true,
             rival: rival.map(|rival| Rival { contender: rival.to_owned(), number: "per_second" }),
             goal,
+            limit: None,
         }
     }
 
@@ -159,6 +193,7 @@ mod tests {
                 measure("theirs", None, None),
             ],
             noise: "theirs".to_owned(),
+            added: Vec::new(),
         }
     }
 
@@ -216,6 +251,31 @@ mod tests {
         };
         let report = compare(&plan, PACE, run_once, |_| {}).unwrap();
         assert_eq!(report.results[0].ratio.unwrap().median, 4.0);
+    }
+
+    #[test]
+    fn what_a_contender_adds_is_counted_round_by_round() {
+        let mut plan = plan(1.0);
+        let added =
+            |contender| Added { name: "added", of: "per_second", contender, baseline: "theirs" };
+        plan.added = vec![added("ours")];
+        plan.measures[0].number = "added";
+        plan.measures[0].rival = None;
+        plan.measures[0].limit = Some(6.0);
+        plan.measures[0].higher_is_better = false;
+        let mut round = 0.0;
+        let run_once = |name: &str| {
+            round += 1.0;
+            let value = if name == "ours" { 5.0 + round } else { round };
+            Ok(BTreeMap::from([("per_second".to_owned(), value)]))
+        };
+        let report = compare(&plan, PACE, run_once, |_| {}).unwrap();
+        // The order within a round changes, so what grows with time may add one and a half.
+        assert!((3.5..=6.5).contains(&report.results[0].value.median));
+        assert_eq!(report.results[0].ratio, None);
+        assert!(report.results[0].holds.is_some());
+        plan.added = vec![added("nobody")];
+        assert!(compare(&plan, PACE, |_| Ok(BTreeMap::new()), |_| {}).is_err());
     }
 
     #[test]

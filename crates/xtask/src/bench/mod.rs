@@ -2,6 +2,7 @@
 //! arguments and the list of suites; the frame, the arithmetic and the suites have their own files.
 
 mod api;
+mod datapath;
 mod evaluate;
 mod frame;
 mod report;
@@ -10,7 +11,7 @@ mod store;
 mod world;
 
 use crate::Outcome;
-use frame::{Pace, Plan, Sample};
+use frame::{Pace, Plan, Report, Sample};
 use serde_json::Value;
 use std::path::PathBuf;
 
@@ -24,19 +25,45 @@ const SEED_DEFAULT: u64 = 1;
 /// Runs one round of the contender of this name.
 type RunOnce = Box<dyn FnMut(&str) -> Outcome<Sample>>;
 
-/// A suite that is built and ready: what to compare, and how one contender runs one round.
-struct Prepared {
+/// What the command line leaves to the suite.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Choice {
+    /// These parts alone, of a suite that has parts.
+    only: Vec<String>,
+    /// Smaller and sooner, for those who are at work on it.
+    quick: bool,
+}
+
+/// One comparison of a suite: rounds of its own.
+struct Part {
+    name: String,
     plan: Plan,
     run_once: RunOnce,
+    /// How many rounds for each that is asked for.
+    rounds_times: usize,
+}
+
+/// A suite that is built and ready: what to compare, and how one contender runs one round.
+struct Prepared {
+    parts: Vec<Part>,
     /// Contenders that this machine cannot run, with the reason.
     not_run: Vec<String>,
+}
+
+impl Prepared {
+    /// A suite of one part.
+    fn whole(plan: Plan, run_once: RunOnce, not_run: Vec<String>) -> Self {
+        let part = Part { name: String::new(), plan, run_once, rounds_times: 1 };
+        Self { parts: vec![part], not_run }
+    }
 }
 
 /// One entry of the list.
 struct Suite {
     name: &'static str,
     help: &'static str,
-    prepare: fn() -> Outcome<Prepared>,
+    prepare: fn(&Choice) -> Outcome<Prepared>,
+    has_parts: bool,
 }
 
 const SUITES: &[Suite] = &[
@@ -44,16 +71,25 @@ const SUITES: &[Suite] = &[
         name: "api",
         help: "signed durable calls per second of `portcullis serve`, beside moto and the store",
         prepare: api::prepare,
+        has_parts: false,
+    },
+    Suite {
+        name: "datapath",
+        help: "what the kernel's enforcement costs, beside nftables, iptables and eBPF lists",
+        prepare: datapath::prepare,
+        has_parts: true,
     },
     Suite {
         name: "evaluate",
         help: "flows per second of `portcullis evaluate` on each engine, at 100 and 1,000 rules",
         prepare: evaluate::prepare,
+        has_parts: false,
     },
     Suite {
         name: "store",
         help: "durable records per second: the embedded engine beside redb, fjall and a bare log",
         prepare: store::prepare,
+        has_parts: false,
     },
 ];
 
@@ -62,6 +98,7 @@ const SUITES: &[Suite] = &[
 struct Wish {
     suite: String,
     pace: (usize, u64),
+    choice: Choice,
     json: Option<PathBuf>,
 }
 
@@ -81,9 +118,11 @@ pub(crate) fn run(arguments: &[String]) -> Outcome<()> {
     let (rounds, seed) = wish.pace;
     let pace = Pace { rounds, seed };
     let machine = report::machine();
-    let mut prepared = (suite.prepare)()?;
-    let progress = |round| eprintln!("round {round} of {rounds}");
-    let found = frame::compare(&prepared.plan, pace, &mut prepared.run_once, progress)?;
+    if !suite.has_parts && wish.choice != Choice::default() {
+        return Err(format!("the suite `{}` has no parts and is never quick", suite.name));
+    }
+    let mut prepared = (suite.prepare)(&wish.choice)?;
+    let found = rounds_of(&mut prepared.parts, pace)?;
     println!("{}", report::table(suite.name, &machine, pace, &found));
     for line in &prepared.not_run {
         println!("not run: {line}");
@@ -99,13 +138,35 @@ pub(crate) fn run(arguments: &[String]) -> Outcome<()> {
     Ok(())
 }
 
+/// The rounds of each part, and what all of them found. The noise is that of the first part.
+fn rounds_of(parts: &mut [Part], pace: Pace) -> Outcome<Report> {
+    let mut all: Option<Report> = None;
+    for part in parts {
+        let pace = Pace { rounds: pace.rounds * part.rounds_times, ..pace };
+        let (name, rounds) = (&part.name, pace.rounds);
+        let progress = |round| eprintln!("{name} round {round} of {rounds}");
+        let found = frame::compare(&part.plan, pace, &mut part.run_once, progress)?;
+        match &mut all {
+            None => all = Some(found),
+            Some(all) => all.results.extend(found.results),
+        }
+    }
+    all.ok_or_else(|| "nothing to compare".to_owned())
+}
+
 fn parse(arguments: &[String]) -> Outcome<Wish> {
-    let mut wish = Wish { suite: String::new(), pace: (ROUNDS_DEFAULT, SEED_DEFAULT), json: None };
+    let (pace, choice) = ((ROUNDS_DEFAULT, SEED_DEFAULT), Choice::default());
+    let mut wish = Wish { suite: String::new(), pace, choice, json: None };
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
         let mut value = || rest.next().ok_or_else(|| format!("{argument} wants a value"));
         match argument.as_str() {
             "--json" => wish.json = Some(PathBuf::from(value()?)),
+            "--only" => wish.choice.only.push(value()?.clone()),
+            "--quick" => {
+                wish.choice.quick = true;
+                wish.pace.0 = ROUNDS_MIN;
+            }
             "--rounds" => {
                 let rounds = value()?.parse().ok();
                 let fits = rounds.filter(|rounds| (ROUNDS_MIN..=ROUNDS_MAX).contains(rounds));
@@ -126,7 +187,7 @@ fn parse(arguments: &[String]) -> Outcome<Wish> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Wish, parse};
+    use super::{Choice, Wish, parse};
     use std::path::PathBuf;
 
     fn words(line: &str) -> Vec<String> {
@@ -137,8 +198,12 @@ mod tests {
     fn reads_the_command_line() {
         let wish = parse(&words("store --rounds 20 --json out.json --seed 9")).unwrap();
         let json = Some(PathBuf::from("out.json"));
-        assert_eq!(wish, Wish { suite: "store".to_owned(), pace: (20, 9), json });
+        let choice = Choice::default();
+        assert_eq!(wish, Wish { suite: "store".to_owned(), pace: (20, 9), choice, json });
         assert_eq!(parse(&words("evaluate")).unwrap().pace, (11, 1));
+        let wish = parse(&words("datapath --quick --only denied --only change")).unwrap();
+        let only = vec!["denied".to_owned(), "change".to_owned()];
+        assert_eq!((wish.choice, wish.pace.0), (Choice { only, quick: true }, 5));
     }
 
     #[test]

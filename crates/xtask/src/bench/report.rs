@@ -12,15 +12,19 @@ pub(super) fn table(suite: &str, machine: &Value, pace: Pace, report: &Report) -
     for result in &report.results {
         let measure = &result.measure;
         let ratio = result.ratio;
-        let goal = measure.goal.map_or_else(String::new, |goal| {
-            let sign = if measure.higher_is_better { ">=" } else { "<=" };
-            let verdict = if result.holds == Some(true) { "holds" } else { "MISSED" };
-            format!("{sign} {goal:.2} {verdict}")
+        let verdict = if result.holds == Some(true) { "holds" } else { "MISSED" };
+        let sign = if measure.higher_is_better { ">=" } else { "<=" };
+        let unit = measure.unit;
+        let of_ratio = measure.goal.map(|goal| format!("{sign} {goal:.2} {verdict}"));
+        let of_value = measure.limit.map(|limit| {
+            let (low, high) = (number(result.value.low), number(result.value.high));
+            format!("{sign} {} {unit} {verdict} ({low}..{high})", number(limit))
         });
+        let goal = of_ratio.or(of_value).unwrap_or_default();
         rows.push([
             measure.contender.clone(),
             measure.number.replace('_', " "),
-            format!("{} {}", number(result.value), measure.unit),
+            format!("{} {}", number(result.value.median), measure.unit),
             measure.rival.as_ref().map_or_else(String::new, |rival| named(rival, measure.number)),
             ratio.map_or_else(String::new, |ratio| format!("{:.3}", ratio.median)),
             ratio.map_or_else(String::new, |ratio| format!("{:.3}..{:.3}", ratio.low, ratio.high)),
@@ -63,12 +67,15 @@ pub(super) fn document(suite: &str, machine: &Value, pace: Pace, report: &Report
             let measure = &result.measure;
             json!({
                 "name": format!("{} {}", measure.contender, measure.number),
-                "value": result.value,
+                "value": result.value.median,
+                "value_interval": [result.value.low, result.value.high],
                 "unit": measure.unit,
                 "rival": measure.rival.as_ref().map(|rival| named(rival, measure.number)),
                 "ratio": result.ratio.map(|ratio| ratio.median),
                 "interval": result.ratio.map(|ratio| [ratio.low, ratio.high]),
                 "goal": measure.goal,
+                "limit": measure.limit,
+                "higher_is_better": measure.higher_is_better,
                 "holds": result.holds,
             })
         })
@@ -149,9 +156,11 @@ mod tests {
             higher_is_better: true,
             rival: Some(Rival { contender: "reference".to_owned(), number: "flows_per_second" }),
             goal: Some(2.0),
+            limit: None,
         };
         let ratio = Estimate { median: 2.5, low: 1.9, high: 2.6 };
-        let result = Result { measure, value: 1_234_567.0, ratio: Some(ratio), holds: Some(false) };
+        let value = Estimate { median: 1_234_567.0, low: 1e6, high: 2e6 };
+        let result = Result { measure, value, ratio: Some(ratio), holds: Some(false) };
         let noise = Estimate { median: 1.0, low: 0.98, high: 1.02 };
         Report { results: vec![result], noise }
     }
@@ -179,6 +188,7 @@ mod tests {
             value["measures"][0],
             json!({
                 "name": "compiled flows_per_second", "value": 1_234_567.0, "unit": "1/s",
+                "value_interval": [1e6, 2e6], "limit": null, "higher_is_better": true,
                 "rival": "reference", "ratio": 2.5, "interval": [1.9, 2.6],
                 "goal": 2.0, "holds": false,
             })

@@ -2,8 +2,8 @@
 //! the store takes to open, of the engine that ships beside its rivals and a bare log. The engines
 //! run in a program of their own (`crates/store/examples/store_bench.rs`) that prints one line.
 
-use super::Prepared;
 use super::frame::{Measure, Plan, Rival, Sample};
+use super::{Choice, Prepared};
 use crate::{Outcome, run};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ const NUMBERS: &[(&str, &str, bool)] = &[
 ];
 
 /// Builds the program and lets every engine write one small round.
-pub(super) fn prepare() -> Outcome<Prepared> {
+pub(super) fn prepare(_: &Choice) -> Outcome<Prepared> {
     run::headline("building the store's bench");
     let example = ["build", "--release", "-p", "portcullis-store", "--example", "store_bench"];
     run::must_succeed(run::cargo(&example))?;
@@ -44,7 +44,7 @@ pub(super) fn prepare() -> Outcome<Prepared> {
         let (engine, group, records) = load.ok_or_else(|| format!("no contender `{name}`"))?;
         round(&program, &folder, engine, group, records)
     });
-    Ok(Prepared { plan, run_once, not_run })
+    Ok(Prepared::whole(plan, run_once, not_run))
 }
 
 fn named(engine: &str, group: usize) -> String {
@@ -69,6 +69,7 @@ fn plan(engines: &[&str]) -> Outcome<Plan> {
                         unit,
                         higher_is_better,
                         rival: rival.map(|rival| Rival { contender: named(rival, group), number }),
+                        limit: None,
                         goal: goal(number, group, rival.copied()),
                     });
                 }
@@ -76,7 +77,7 @@ fn plan(engines: &[&str]) -> Outcome<Plan> {
         }
     }
     let noise = contenders.first().ok_or("no engine can run")?.clone();
-    Ok(Plan { contenders, measures, noise })
+    Ok(Plan { contenders, measures, noise, added: Vec::new() })
 }
 
 /// Guards, history and revisions may cost as much as the bare engine below them, not more.

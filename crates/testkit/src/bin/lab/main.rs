@@ -1,6 +1,7 @@
 //! The program `lab`: what demo and benches need beside the product. Never shipped.
 //!
 //! Each subcommand is a file beside this one; all they do, the library does.
+mod datapath;
 mod demo;
 mod differential;
 mod load;
@@ -23,6 +24,7 @@ enum Command {
     World(world::Arguments),
     Load(load::Arguments),
     Differential(differential::Arguments),
+    Datapath(datapath::Arguments),
     /// Real packets let through and dropped by signed calls, with the reason for each
     Demo(demo::Arguments),
 }
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         Command::World(arguments) => world::run(&arguments).map_err(|error| error.to_string()),
         Command::Load(arguments) => load::run(&arguments),
         Command::Differential(arguments) => differential::run(&arguments),
+        Command::Datapath(arguments) => datapath::run(&arguments),
         Command::Demo(arguments) => return demo::run(&arguments),
     };
     match done {
