@@ -19,7 +19,7 @@ use portcullis_wire::ecs::render::{self, Presentation, Receipt};
 use portcullis_wire::ecs::signature::{self, Authenticated, SigningKey};
 
 use crate::clock::{Clock, SystemDice};
-use crate::host::Host;
+use crate::host::{Asker, Host, Waited};
 use crate::identity::request_id;
 use crate::limits::Limits;
 use crate::listen::Service;
@@ -174,9 +174,9 @@ impl Api {
         let mut receipt = Receipt { revision: Some(committed.revision), ..Receipt::default() };
         if let Some(asked_ms) = decoded.wait_timeout_ms {
             let timeout = Duration::from_millis(asked_ms.min(self.limits.wait_time_max_ms));
-            let concerned = committed.concerned;
-            let enforcement = self.host.wait(committed.revision, timeout, concerned.as_ref()).await;
-            receipt.enforcement = Some(enforcement);
+            let (revision, concerned) = (committed.revision, &committed.concerned);
+            let waited = Waited { revision, concerned, asker: Asker::Account(caller) };
+            receipt.enforcement = Some(self.host.wait(timeout, &waited).await);
         }
         Ok((committed.outcome, receipt))
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_core::host::{self, Desired, Report};
-use portcullis_core::ids::NetworkInterfaceId;
+use portcullis_core::ids::{AccountId, NetworkInterfaceId};
 use portcullis_core::state::State;
 use portcullis_wire::ecs::render::{Enforcement, EnforcementStatus};
 use tokio::sync::watch;
@@ -103,18 +103,24 @@ impl Host {
         self.view.clone()
     }
 
-    /// Waits until the host enforces `revision` at the interfaces that the write concerns, not
-    /// longer than `timeout`. `None`: at all of them.
-    pub(crate) async fn wait(
-        &self,
-        revision: u64,
-        timeout: Duration,
-        concerned: Option<&BTreeSet<NetworkInterfaceId>>,
-    ) -> Enforcement {
-        let bound = self.published.read(|state, _| bound(state));
-        let nowhere = plain(EnforcementStatus::NotEnforced);
+    /// Waits until the host enforces the write at the interfaces that it concerns, not longer than
+    /// `timeout`. Only what the asker may see is named.
+    pub(crate) async fn wait(&self, timeout: Duration, waited: &Waited<'_>) -> Enforcement {
+        let standing = self.standing(timeout, waited).await;
+        let Standing { status, interfaces } = standing;
+        let named = self.published.read(|state, _| {
+            let visible = interfaces.iter().filter(|(id, _)| waited.asker.sees(state, id));
+            visible.map(|(interface, why)| (interface.to_string(), why.clone())).collect()
+        });
+        Enforcement { status, interfaces: named }
+    }
+
+    /// How the write stands when it has come to something, or the time is up.
+    async fn standing(&self, timeout: Duration, waited: &Waited<'_>) -> Standing {
+        let tied = self.published.read(|state, _| waited.asker.tied(state));
+        let nowhere = Standing::plain(EnforcementStatus::NotEnforced);
         let Some(report) = &self.report else { return nowhere };
-        if bound.is_empty() && concerned.is_none_or(BTreeSet::is_empty) {
+        if tied.is_empty() && waited.concerned.is_empty() {
             return nowhere;
         }
         let deadline = Instant::now() + timeout;
@@ -122,75 +128,108 @@ impl Host {
         let mut stop = self.stop.clone();
         loop {
             let last = report.borrow_and_update().clone();
-            if let Some(enforcement) = judge(&last, revision, concerned) {
-                return enforcement;
+            if let Some(standing) = judge(&last, waited) {
+                return standing;
             }
-            let moved = tokio::select! {
-                moved = report.changed() => moved.is_ok(),
-                () = tokio::time::sleep_until(deadline) => false,
-                () = stopped(&mut stop) => false,
+            let over = tokio::select! {
+                moved = report.changed() => match moved {
+                    Ok(()) => continue,
+                    // Whoever reported has ended: what it does enforce nobody knows.
+                    Err(_) => EnforcementStatus::Unknown,
+                },
+                () = tokio::time::sleep_until(deadline) => EnforcementStatus::Pending,
+                () = stopped(&mut stop) => EnforcementStatus::Pending,
             };
-            if !moved {
-                let last = report.borrow().clone();
-                let judged = judge(&last, revision, concerned);
-                return judged.unwrap_or_else(|| waiting(&last, revision, concerned, bound));
+            let last = report.borrow().clone();
+            let unfinished = || Standing { status: over, interfaces: awaited(&last, waited, tied) };
+            return judge(&last, waited).unwrap_or_else(unfinished);
+        }
+    }
+}
+
+/// What is waited for, and on whose behalf.
+pub(crate) struct Waited<'a> {
+    /// The revision of the write.
+    pub(crate) revision: u64,
+    /// The interfaces that it concerns, whosever they are.
+    pub(crate) concerned: &'a BTreeSet<NetworkInterfaceId>,
+    /// Who is told.
+    pub(crate) asker: Asker,
+}
+
+/// Who asks how interfaces stand.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Asker {
+    /// The operator of the host, who may see everything.
+    Operator,
+    /// An account: it may see its own interfaces. Others' count, and are not named.
+    Account(AccountId),
+}
+
+impl Asker {
+    /// What it may see of what is tied.
+    pub(crate) fn tied(self, state: &State) -> BTreeSet<NetworkInterfaceId> {
+        let tied = state.bindings().map(|binding| &binding.interface);
+        tied.filter(|interface| self.sees(state, interface)).cloned().collect()
+    }
+
+    fn sees(self, state: &State, interface: &NetworkInterfaceId) -> bool {
+        match self {
+            Asker::Operator => true,
+            Asker::Account(account) => {
+                state.interface(interface).is_some_and(|record| record.owner == account)
             }
         }
     }
 }
 
-fn bound(state: &State) -> BTreeSet<NetworkInterfaceId> {
-    state.bindings().map(|binding| binding.interface.clone()).collect()
+/// How a write stands, before it is told to anybody.
+struct Standing {
+    status: EnforcementStatus,
+    interfaces: Vec<(NetworkInterfaceId, String)>,
 }
 
-/// An enforcement about which there is no more to say.
-fn plain(status: EnforcementStatus) -> Enforcement {
-    Enforcement { status, interfaces: Vec::new() }
+impl Standing {
+    /// One about which there is no more to say.
+    fn plain(status: EnforcementStatus) -> Standing {
+        Standing { status, interfaces: Vec::new() }
+    }
 }
 
-/// What a report says about a revision; nothing while it is to be waited for.
-fn judge(
-    report: &Report,
-    revision: u64,
-    concerned: Option<&BTreeSet<NetworkInterfaceId>>,
-) -> Option<Enforcement> {
-    if report.revision < revision {
+/// What a report says about the write; nothing while it is to be waited for.
+fn judge(report: &Report, waited: &Waited<'_>) -> Option<Standing> {
+    if report.revision < waited.revision {
         return None;
     }
-    let failed = named(&report.failed, concerned);
+    let failed = those_of(&report.failed, waited.concerned);
     if !failed.is_empty() {
-        return Some(Enforcement { status: EnforcementStatus::Failed, interfaces: failed });
+        return Some(Standing { status: EnforcementStatus::Failed, interfaces: failed });
     }
-    let is_pending = !named(&report.pending, concerned).is_empty();
-    (!is_pending).then(|| plain(EnforcementStatus::Enforced))
+    let is_pending = !those_of(&report.pending, waited.concerned).is_empty();
+    (!is_pending).then(|| Standing::plain(EnforcementStatus::Enforced))
 }
 
 /// What is waited for still. A host that has not answered is waited for by all that are tied, where
 /// the write concerns none of them.
-fn waiting(
+fn awaited(
     report: &Report,
-    revision: u64,
-    concerned: Option<&BTreeSet<NetworkInterfaceId>>,
-    bound: BTreeSet<NetworkInterfaceId>,
-) -> Enforcement {
-    let interfaces = match report.revision < revision {
-        true => {
-            let all = concerned.filter(|concerned| !concerned.is_empty()).unwrap_or(&bound);
-            all.iter().map(|interface| (interface.to_string(), String::new())).collect()
-        }
-        false => named(&report.pending, concerned),
-    };
-    Enforcement { status: EnforcementStatus::Pending, interfaces }
+    waited: &Waited<'_>,
+    tied: BTreeSet<NetworkInterfaceId>,
+) -> Vec<(NetworkInterfaceId, String)> {
+    if report.revision >= waited.revision {
+        return those_of(&report.pending, waited.concerned);
+    }
+    let all = if waited.concerned.is_empty() { &tied } else { waited.concerned };
+    all.iter().map(|interface| (interface.clone(), String::new())).collect()
 }
 
 /// Those of these interfaces that are concerned, and why they are here.
-fn named(
+fn those_of(
     reasons: &BTreeMap<NetworkInterfaceId, String>,
-    concerned: Option<&BTreeSet<NetworkInterfaceId>>,
-) -> Vec<(String, String)> {
-    let is_concerned = |interface| concerned.is_none_or(|concerned| concerned.contains(interface));
-    let those = reasons.iter().filter(|(interface, _)| is_concerned(*interface));
-    those.map(|(interface, why)| (interface.to_string(), why.clone())).collect()
+    concerned: &BTreeSet<NetworkInterfaceId>,
+) -> Vec<(NetworkInterfaceId, String)> {
+    let those = reasons.iter().filter(|(interface, _)| concerned.contains(*interface));
+    those.map(|(interface, why)| (interface.clone(), why.clone())).collect()
 }
 
 /// Tells the agent what it should do, as of the newest revision. Revisions that come faster than

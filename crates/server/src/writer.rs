@@ -23,6 +23,7 @@ use portcullis_wire::record::{self, seal::SealKey};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
+use crate::host::Asker;
 use crate::nonces::Nonce;
 use crate::published::Published;
 use crate::refusal;
@@ -53,8 +54,8 @@ pub(crate) struct Write {
 pub(crate) struct Committed {
     pub(crate) outcome: Outcome,
     pub(crate) revision: u64,
-    /// The tied interfaces that it concerns, where that was asked for and anything has changed.
-    pub(crate) concerned: Option<BTreeSet<NetworkInterfaceId>>,
+    /// The tied interfaces that it concerns, where that was asked for.
+    pub(crate) concerned: BTreeSet<NetworkInterfaceId>,
 }
 
 type Answer = Result<Committed, ApiError>;
@@ -111,7 +112,7 @@ pub(crate) struct Writer {
 struct Decided {
     job: Job,
     result: Result<Outcome, ApiError>,
-    concerned: Option<BTreeSet<NetworkInterfaceId>>,
+    concerned: BTreeSet<NetworkInterfaceId>,
     /// Nothing where there is nothing to keep.
     step: Option<Step>,
 }
@@ -206,11 +207,15 @@ impl Writer {
         let decision = match self.leading.apply(&mut context, &write.command) {
             Ok(decision) => decision,
             Err(error) => {
-                return Decided { job, result: Err(error), concerned: None, step: None };
+                return Decided {
+                    job,
+                    result: Err(error),
+                    concerned: BTreeSet::new(),
+                    step: None,
+                };
             }
         };
-        let knows_concerned = write.wants_concerned && !decision.changes.is_empty();
-        let concerned = knows_concerned.then(|| host::concerned(&self.leading, &decision.changes));
+        let concerned = concerned(&self.leading, write, &decision.changes);
         for change in &decision.changes {
             self.leading.absorb(change.clone());
         }
@@ -369,6 +374,16 @@ impl Writer {
                 false
             }
         }
+    }
+}
+
+/// The tied interfaces that a write is to wait for. One that changes nothing cannot tell: it may be
+/// the repetition of one that did, so it waits for all of its caller's.
+fn concerned(state: &State, write: &Write, changes: &[Change]) -> BTreeSet<NetworkInterfaceId> {
+    match (write.wants_concerned, changes) {
+        (false, _) => BTreeSet::new(),
+        (true, []) => Asker::Account(write.caller).tied(state),
+        (true, changes) => host::concerned(state, changes),
     }
 }
 

@@ -17,6 +17,7 @@ use portcullis_server::control::message::{
     Answer, BindingRow, Changed, HitRow, ReasonRow, Request,
 };
 use portcullis_server::host::{AgentEnd, HostView, link};
+use portcullis_testkit::client::Client;
 use serde_json::{Value, json};
 
 /// A host that says what it was told to say.
@@ -198,6 +199,122 @@ fn a_failure_elsewhere_is_no_failure_of_this_write() {
     assert_eq!(modify(&absent_group), ("Pending".into(), waits_for_device));
     // The same again changes nothing, so it cannot say whom it concerns: all that are tied.
     assert_eq!(modify(&sound_group).0, "Failed");
+}
+
+/// A client of a new account.
+fn client_of(server: &Running, account: &str) -> Client {
+    ask(&server.directory, Request::CreateAccount { name: account.into() }).unwrap();
+    let key = ask(&server.directory, Request::CreateKey { account: account.into() }).unwrap();
+    let Answer::NewKey(key) = key else { panic!("{key:?}") };
+    let (key_id, key_secret) = (key.access_key_id, key.access_key_secret);
+    Client { key_id, key_secret, ..server.client() }
+}
+
+#[test]
+fn nothing_of_another_account_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let (server, end) = start(directory.path());
+    let (foreign, _) = make_interface(&server);
+    let (own, _) = make_interface(&server);
+    let other = client_of(&server, "web");
+    let group = other.call("CreateSecurityGroup", &[]).unwrap().text("/SecurityGroupId").unwrap();
+    let enforcement = |client: &Client, wait_ms: &str, name: &str| {
+        let parameters = [
+            ("SecurityGroupId", group.as_str()),
+            ("SecurityGroupName", name),
+            ("WaitUntilEnforced", "true"),
+            ("WaitTimeout", wait_ms),
+        ];
+        let answer = client.call("ModifySecurityGroupAttribute", &parameters).unwrap();
+        let details = answer.list("/EnforcementDetails/EnforcementDetail").unwrap_or_default();
+        (answer.text("/EnforcementStatus").unwrap(), details.len())
+    };
+    for interface in [&foreign, &own] {
+        let bind = Request::Bind {
+            interface: interface.clone(),
+            device: format!("d-{}", &interface[interface.len() - 8..]),
+            wait_timeout_ms: 0,
+        };
+        ask(&server.directory, bind).unwrap();
+    }
+    // The host says nothing yet: two interfaces are waited for, and none of them is this account's.
+    let nowhere = ("NotEnforced".to_owned(), 0);
+    assert_eq!(enforcement(&other, "0", "one"), nowhere);
+    assert_eq!(enforcement(&other, "0", "one"), nowhere, "what changes nothing");
+    // It says that one of them failed.
+    serve_host(&server, end, move |desired| {
+        let mut report = Report { revision: desired.revision, ..Report::default() };
+        report.failed.insert(foreign.parse().unwrap(), "too large".into());
+        Some(report)
+    });
+    assert_eq!(enforcement(&other, "2000", "one"), nowhere, "what changes nothing");
+    assert_eq!(enforcement(&other, "2000", "two"), nowhere);
+}
+
+#[test]
+fn neighbours_in_a_shared_vpc_are_waited_for_and_not_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let (server, end) = start(directory.path());
+    let (interface, group) = make_interface(&server);
+    let shown = server.call("DescribeSecurityGroupAttribute", &[("SecurityGroupId", &group)]);
+    let vpc = shown.text("/VpcId").unwrap();
+    let other = client_of(&server, "web");
+    let share = Request::ShareVpc { vpc: vpc.clone(), account: "web".into() };
+    ask(&server.directory, share).unwrap();
+    let made = |action: &str, parameters: &[(&str, &str)], pointer: &str| {
+        other.call(action, parameters).unwrap().text(pointer).unwrap()
+    };
+    let switch = [("VpcId", vpc.as_str()), ("ZoneId", "z-a"), ("CidrBlock", "10.0.1.0/24")];
+    let switch = made("CreateVSwitch", &switch, "/VSwitchId");
+    let peer = made("CreateSecurityGroup", &[("VpcId", vpc.as_str())], "/SecurityGroupId");
+    // The interface's group lets in the other account's, so its members are the interface's matter.
+    let root = shown.text("/SecurityGroupId").unwrap();
+    let owner = ask(&server.directory, Request::Accounts {}).unwrap();
+    let Answer::Accounts(rows) = owner else { panic!("{owner:?}") };
+    let owner = rows.iter().find(|row| row.name == "web").unwrap().account.clone();
+    let rule = [
+        ("SecurityGroupId", root.as_str()),
+        ("IpProtocol", "TCP"),
+        ("PortRange", "22/22"),
+        ("SourceGroupId", peer.as_str()),
+        ("SourceGroupOwnerId", owner.as_str()),
+    ];
+    server.call("AuthorizeSecurityGroup", &rule);
+    let named = interface.clone();
+    serve_host(&server, end, move |desired| {
+        let mut report = Report { revision: desired.revision, ..Report::default() };
+        report.failed.insert(named.parse().unwrap(), "too large".into());
+        Some(report)
+    });
+    assert_eq!(bind(&server, &interface, "veth1").unwrap().enforcement, "Failed");
+    let member = [
+        ("VSwitchId", switch.as_str()),
+        ("SecurityGroupId", peer.as_str()),
+        ("WaitUntilEnforced", "true"),
+    ];
+    let answer = other.call("CreateNetworkInterface", &member).unwrap();
+    assert_eq!(answer.text("/EnforcementStatus").unwrap(), "Failed");
+    assert_eq!(answer.list("/EnforcementDetails/EnforcementDetail").unwrap_or_default().len(), 0);
+    let text = answer.body.to_string();
+    assert!(!text.contains(&interface) && !text.contains("too large"), "{text}");
+}
+
+#[test]
+fn a_host_that_is_lost_is_said_to_be() {
+    let directory = tempfile::tempdir().unwrap();
+    let (server, end) = start(directory.path());
+    let (interface, group) = make_interface(&server);
+    drop(end);
+    assert_eq!(bind(&server, &interface, "veth1").unwrap().enforcement, "Unknown");
+    let policy = [
+        ("SecurityGroupId", group.as_str()),
+        ("InnerAccessPolicy", "Drop"),
+        ("WaitUntilEnforced", "true"),
+    ];
+    let answer = server.call("ModifySecurityGroupPolicy", &policy);
+    assert_eq!(answer.text("/EnforcementStatus").unwrap(), "Unknown");
+    let details = answer.list("/EnforcementDetails/EnforcementDetail").unwrap();
+    assert_eq!(details, [json!({"NetworkInterfaceId": interface, "Reason": ""})]);
 }
 
 #[test]

@@ -28,7 +28,7 @@ use crate::clock::Clock;
 use crate::control::message::{
     Answer, BindingRow, Changed, Problem, Reply, Request, Status, read_question,
 };
-use crate::host::{Host, HostView};
+use crate::host::{Asker, Host, HostView, Waited};
 use crate::limits::Limits;
 use crate::listen::stopped;
 use crate::published::Published;
@@ -210,7 +210,8 @@ impl Administration {
         let timeout = Duration::from_millis(timeout_ms);
         let revision = committed.revision;
         let concerned = BTreeSet::from([interface.clone()]);
-        let enforcement = self.host.wait(revision, timeout, Some(&concerned)).await;
+        let waited = Waited { revision, concerned: &concerned, asker: Asker::Operator };
+        let enforcement = self.host.wait(timeout, &waited).await;
         Ok(Answer::Changed(changed(revision, &enforcement, interface)))
     }
 
