@@ -42,6 +42,13 @@ pub(crate) struct Api {
     pub(crate) limits: Limits,
 }
 
+/// Who a call is from, once its signature is verified.
+struct Proof {
+    caller: AccountId,
+    signer: AccessKeyId,
+    nonce: Nonce,
+}
+
 /// A call that was carried out.
 struct Done {
     action_name: &'static str,
@@ -76,23 +83,26 @@ impl Service for Api {
 impl Api {
     async fn carry_out(&self, call: &Call<'_>) -> Result<Done, Refusal> {
         render::check_format(call)?;
-        let (caller, nonce) = self.authenticate(call)?;
+        let proof = self.authenticate(call)?;
+        let caller = proof.caller;
         let action = action::dispatch(call)?;
         self.throttle(caller, action.name)?;
         let decoded = decode(action, call)?;
         let (outcome, receipt) = match decoded.command.is_write() {
-            true => self.write(caller, nonce, &decoded).await?,
+            true => self.write(proof, &decoded).await?,
             false => (self.read(caller, &decoded)?, Receipt::default()),
         };
         Ok(Done { action_name: action.name, decoded, outcome, receipt })
     }
 
     /// Who calls, with the proof that this very call was not made before.
-    fn authenticate(&self, call: &Call<'_>) -> Result<(AccountId, Nonce), Refusal> {
+    fn authenticate(&self, call: &Call<'_>) -> Result<Proof, Refusal> {
         let now_ms = self.clock.now_ms();
         let evidence = signature::verify(call, now_ms, |id| self.signing_key(id))?;
         let nonce = self.admit(&evidence, now_ms)?;
-        Ok((evidence.account(), nonce))
+        // The key of such a signature was found by this id.
+        let signer = evidence.access_key_id().parse().map_err(|_| refusal::key_is_gone())?;
+        Ok(Proof { caller: evidence.account(), signer, nonce })
     }
 
     /// Refuses what its account may not call so often.
@@ -155,15 +165,12 @@ impl Api {
             .map(|decision| decision.outcome)
     }
 
-    async fn write(
-        &self,
-        caller: AccountId,
-        nonce: Nonce,
-        decoded: &Decoded,
-    ) -> Result<(Outcome, Receipt), ApiError> {
+    async fn write(&self, proof: Proof, decoded: &Decoded) -> Result<(Outcome, Receipt), ApiError> {
+        let Proof { caller, signer, nonce } = proof;
         let write = Write {
             command: decoded.command.clone(),
             caller,
+            signer: Some(signer),
             region: decoded.region.clone(),
             idempotency: decoded.idempotency.clone(),
             dry_run: decoded.dry_run,

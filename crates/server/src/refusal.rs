@@ -20,6 +20,18 @@ pub(crate) fn internal(message: &'static str, help: &'static str) -> ApiError {
     ApiError::new(ErrorClass::Internal, "InternalError", message).help(help)
 }
 
+/// Of a write whose key was good when it was signed, and is not when its turn comes.
+pub(crate) fn key_is_gone() -> ApiError {
+    let code = code::ACCESS_KEY_NOT_FOUND.name;
+    ApiError::not_found(code, "Specified access key is not found.").at("AccessKeyId")
+}
+
+/// Likewise.
+pub(crate) fn key_is_disabled() -> ApiError {
+    let code = code::ACCESS_KEY_INACTIVE.name;
+    ApiError::invalid(code, "Specified access key is disabled.").at("AccessKeyId")
+}
+
 pub(crate) fn body_too_large(maximum: usize) -> Refusal {
     let message = format!("The body of a request is at most {maximum} bytes.");
     code::REQUEST_TOO_LARGE.refuse(message).with_help("Split the call.")

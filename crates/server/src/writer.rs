@@ -14,7 +14,7 @@ use std::sync::Arc;
 use portcullis_core::command::{Command, Context, Dice, Idempotency, Outcome};
 use portcullis_core::error::ApiError;
 use portcullis_core::host;
-use portcullis_core::ids::{AccountId, NetworkInterfaceId, RegionId};
+use portcullis_core::ids::{AccessKeyId, AccountId, NetworkInterfaceId, RegionId};
 use portcullis_core::records::Change;
 use portcullis_core::settings::Settings;
 use portcullis_core::state::State;
@@ -32,7 +32,8 @@ use crate::source::{self, Opened, Source};
 /// Nonces that are past and removed with each write; two, so that their number falls.
 const PAST_NONCES_PER_WRITE: usize = 2;
 
-/// How often one batch is tried again after the store has failed.
+/// How often one batch is tried again after the store has failed. A store that opens and fails at
+/// every commit, as on a full disk, must hold nobody for ever.
 const STORE_FAILURES_PER_BATCH_MAX: usize = 2;
 
 /// A command that may change something, with all that its decision depends on.
@@ -40,6 +41,9 @@ const STORE_FAILURES_PER_BATCH_MAX: usize = 2;
 pub(crate) struct Write {
     pub(crate) command: Command,
     pub(crate) caller: AccountId,
+    /// The access key that signed it, which must be good still when its turn comes. Nothing where
+    /// it came by the control socket.
+    pub(crate) signer: Option<AccessKeyId>,
     pub(crate) region: Option<RegionId>,
     pub(crate) idempotency: Option<Idempotency>,
     pub(crate) dry_run: bool,
@@ -117,6 +121,19 @@ struct Decided {
     step: Option<Step>,
 }
 
+/// What a commit leaves to be decided again.
+struct Rest {
+    jobs: VecDeque<Job>,
+    /// Whether the store failed, rather than found a write too large.
+    store_failed: bool,
+}
+
+impl Rest {
+    fn of(decided: VecDeque<Decided>, store_failed: bool) -> Rest {
+        Rest { jobs: decided.into_iter().map(|decided| decided.job).collect(), store_failed }
+    }
+}
+
 /// What one transaction of the store does.
 struct Step {
     changes: Vec<Change>,
@@ -186,14 +203,24 @@ impl Writer {
                 return;
             }
             let decided = jobs.drain(..).map(|job| self.decide(job)).collect();
-            jobs = self.commit(decided);
-            failures += usize::from(self.store.is_none());
+            let rest = self.commit(decided);
+            failures += usize::from(rest.store_failed);
+            jobs = rest.jobs;
         }
     }
 
     /// Decides one job on the leading state, and moves that on.
     fn decide(&mut self, job: Job) -> Decided {
         let write = &job.write;
+        let refused = |job, error| Decided {
+            job,
+            result: Err(error),
+            concerned: BTreeSet::new(),
+            step: None,
+        };
+        if let Err(error) = check_signer(&self.leading, write) {
+            return refused(job, error);
+        }
         let now_ms = self.clock.now_ms();
         let mut context = Context {
             caller: write.caller,
@@ -206,14 +233,7 @@ impl Writer {
         };
         let decision = match self.leading.apply(&mut context, &write.command) {
             Ok(decision) => decision,
-            Err(error) => {
-                return Decided {
-                    job,
-                    result: Err(error),
-                    concerned: BTreeSet::new(),
-                    step: None,
-                };
-            }
+            Err(error) => return refused(job, error),
         };
         let concerned = concerned(&self.leading, write, &decision.changes);
         for change in &decision.changes {
@@ -240,9 +260,9 @@ impl Writer {
         past
     }
 
-    /// Commits what was decided and answers. What has to be decided again is returned.
-    fn commit(&mut self, decided: VecDeque<Decided>) -> VecDeque<Job> {
-        let Some(store) = &self.store else { return decided.into_iter().map(|d| d.job).collect() };
+    /// Commits what was decided and answers.
+    fn commit(&mut self, decided: VecDeque<Decided>) -> Rest {
+        let Some(store) = &self.store else { return Rest::of(decided, true) };
         let mut expected = self.head;
         let transactions: Vec<Transaction> = decided
             .iter()
@@ -266,7 +286,7 @@ impl Writer {
         &mut self,
         mut decided: VecDeque<Decided>,
         results: Vec<Result<Revision, CommitError>>,
-    ) -> VecDeque<Job> {
+    ) -> Rest {
         let mut results = results.into_iter();
         let mut done = Vec::new();
         let mut changes = Vec::new();
@@ -296,32 +316,37 @@ impl Writer {
             next.answer(revision);
         }
         match failure {
-            None => VecDeque::new(),
+            None => Rest::of(decided, false),
             Some(error) => self.recover(decided, &error),
         }
     }
 
     /// After a transaction that did not happen, or may not have: it stands first in `decided`. The
     /// leading state is wrong, and so is everything decided after it.
-    fn recover(&mut self, mut decided: VecDeque<Decided>, error: &CommitError) -> VecDeque<Job> {
+    fn recover(&mut self, mut decided: VecDeque<Decided>, error: &CommitError) -> Rest {
         let steps = decided.iter().filter_map(|decided| decided.step.as_ref());
         let past = steps.flat_map(|step| step.past_nonces.iter().copied());
         self.stored_nonces.extend(past.map(Reverse));
         self.leading = self.published.read(|state, _| state.clone());
-        match error {
+        let store_failed = match error {
             CommitError::Limit { .. } | CommitError::Empty { .. } => {
                 tracing::error!(%error, "a write does not fit the store");
                 if let Some(first) = decided.pop_front() {
                     answer(first.job, Err(too_large()));
                 }
+                false
             }
-            CommitError::Conflict { .. } | CommitError::Refused(_) => self.close(error),
+            CommitError::Conflict { .. } | CommitError::Refused(_) => {
+                self.close(error);
+                true
+            }
             CommitError::Unknown(_) => {
                 self.close(error);
                 self.find_out(&mut decided);
+                true
             }
-        }
-        decided.into_iter().map(|decided| decided.job).collect()
+        };
+        Rest::of(decided, store_failed)
     }
 
     /// Gives up the open store. It is opened again before the next commit.
@@ -374,6 +399,18 @@ impl Writer {
                 false
             }
         }
+    }
+}
+
+/// Refuses a write whose key was disabled or deleted while it waited for its turn. What was
+/// answered of such a key holds for every write that comes after.
+fn check_signer(state: &State, write: &Write) -> Result<(), ApiError> {
+    let Some(signer) = &write.signer else { return Ok(()) };
+    match state.access_key(signer) {
+        Some(key) if key.account != write.caller => Err(refusal::key_is_gone()),
+        Some(key) if !key.active => Err(refusal::key_is_disabled()),
+        Some(_) => Ok(()),
+        None => Err(refusal::key_is_gone()),
     }
 }
 
@@ -436,4 +473,68 @@ fn too_large() -> ApiError {
         "The change is larger than the store takes at once.",
         "Nothing was changed. Split the request.",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_core::command::{CreateAccessKey, Written};
+    use portcullis_core::records::AccessKeySecret;
+    use portcullis_store::{Limits, Memory};
+    use portcullis_wire::record::seal::SEAL_KEY_BYTES;
+
+    use super::*;
+    use crate::clock::{SystemClock, SystemDice};
+    use crate::control::server::administrative;
+
+    struct InMemory;
+
+    impl Source for InMemory {
+        fn open(&mut self) -> Result<Box<dyn Store>, StoreError> {
+            Ok(Box::new(Memory::new(Limits::default())))
+        }
+    }
+
+    fn queue() -> WriteQueue {
+        let seal = SealKey::new(&[7; SEAL_KEY_BYTES]);
+        let opened = source::load(&mut InMemory, &seal).unwrap();
+        let settings = Arc::new(Settings::new(["cn-hangzhou".parse().unwrap()]));
+        let (clock, dice) = (Arc::new(SystemClock), Box::new(SystemDice));
+        let writer = Writer::new(Box::new(InMemory), seal, opened, settings, clock, dice, 256);
+        writer.start(256).unwrap().0
+    }
+
+    #[test]
+    fn a_key_that_is_disabled_or_deleted_carries_no_write_that_comes_after() {
+        let key: AccessKeyId = "first".parse().unwrap();
+        let disable = Command::SetAccessKeyActive { access_key: key.clone(), active: false };
+        let delete = Command::DeleteAccessKey { access_key: key.clone() };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        for (last_word, code) in
+            [(disable, "InvalidAccessKeyId.Inactive"), (delete, "InvalidAccessKeyId.NotFound")]
+        {
+            let queue = queue();
+            let create = Command::CreateAccount { name: "web".parse().unwrap() };
+            let made = runtime.block_on(queue.write(administrative(create))).unwrap();
+            let Outcome::Written(Written::Account { account }) = made.outcome else { panic!() };
+            let create = Command::CreateAccessKey(CreateAccessKey {
+                account,
+                access_key: key.clone(),
+                secret: AccessKeySecret::new(b"testsecret"),
+                session: None,
+            });
+            runtime.block_on(queue.write(administrative(create))).unwrap();
+            let signed = || Write {
+                caller: account,
+                signer: Some(key.clone()),
+                ..administrative(Command::DeleteVpc { vpc: "vpc-none".parse().unwrap() })
+            };
+            let (before, last_word, after) = runtime.block_on(async {
+                let last_word = queue.write(administrative(last_word));
+                tokio::join!(biased; queue.write(signed()), last_word, queue.write(signed()))
+            });
+            assert_eq!(before.unwrap_err().code, "InvalidVpcID.NotFound");
+            last_word.unwrap();
+            assert_eq!(after.unwrap_err().code, code);
+        }
+    }
 }

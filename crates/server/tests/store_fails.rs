@@ -73,6 +73,21 @@ fn a_store_that_refuses_for_ever_does_not_hold_the_client() {
 }
 
 #[test]
+fn a_store_that_opens_and_fails_at_every_write_does_not_hold_the_client() {
+    let directory = tempfile::tempdir().unwrap();
+    let (server, plan) = start(directory.path());
+    for fault in [Fault::UnknownAndLost, Fault::Refused] {
+        plan.batches(&[fault; 100]);
+        let (status, code) = server.code("CreateSecurityGroup", &[]);
+        assert_eq!((status, code.as_str()), (503, "ServiceUnavailable"), "{fault:?}");
+        plan.forget();
+    }
+    assert_eq!(group_count(&server), 0);
+    server.call("CreateSecurityGroup", &[]);
+    assert_eq!(group_count(&server), 1);
+}
+
+#[test]
 fn what_does_not_fit_is_refused_alone() {
     let directory = tempfile::tempdir().unwrap();
     let (server, plan) = start(directory.path());

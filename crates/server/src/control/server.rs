@@ -266,6 +266,7 @@ pub(crate) fn administrative(command: Command) -> Write {
     Write {
         command,
         caller: NOBODY,
+        signer: None,
         region: None,
         idempotency: None,
         dry_run: false,

@@ -42,6 +42,11 @@ impl Plan {
         self.0.0.lock().unwrap().faults.extend(faults);
     }
 
+    /// Nothing fails any more.
+    pub(crate) fn forget(&self) {
+        *self.0.0.lock().unwrap() = State::default();
+    }
+
     pub(crate) fn fail_opens(&self, count: usize) {
         self.0.0.lock().unwrap().failing_opens = count;
     }
