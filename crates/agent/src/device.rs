@@ -15,6 +15,8 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
 /// Kernel group that announces links (`RTNLGRP_LINK`).
 const LINK_GROUP: u32 = 1;
+/// Kernel group that announces qdiscs and filters (`RTNLGRP_TC`): ours may be among them.
+const TRAFFIC_CONTROL_GROUP: u32 = 4;
 /// Most bytes of announcements the kernel keeps for us before it says that some were lost.
 const ANNOUNCEMENT_BUFFER_BYTES: usize = 1 << 20;
 /// Most messages of one dump: 64 K devices and one mark each, far above what a host carries.
@@ -71,14 +73,15 @@ impl FromIterator<Device> for Devices {
     }
 }
 
-/// Calls `changed` whenever a device may have come, gone, or changed, until it answers false.
-/// Blocks its thread; what changed is for [`Devices::list`] to say, so a lost announcement costs
-/// nothing but one look.
+/// Calls `changed` whenever a device or what hangs on one may have come, gone, or changed, until it
+/// answers false. Blocks its thread; what changed is for [`Devices::list`] to say, so a lost
+/// announcement costs nothing but one look.
 pub fn watch(mut changed: impl FnMut() -> bool) -> io::Result<()> {
     let mut socket = Socket::new(NETLINK_ROUTE)?;
     socket.bind_auto()?;
     socket.set_rx_buf_sz(ANNOUNCEMENT_BUFFER_BYTES)?;
     socket.add_membership(LINK_GROUP)?;
+    socket.add_membership(TRAFFIC_CONTROL_GROUP)?;
     loop {
         if !changed() {
             return Ok(());

@@ -8,8 +8,10 @@ use std::io;
 
 use portcullis_compile::abi;
 use portcullis_compile::members::MemberKey;
+use portcullis_core::net::Family;
 
 use crate::kernel::{Kernel, SlotWord};
+use crate::policy::{MEMBER_LENGTHS_MAX, lengths};
 use crate::pool::{Overlap, Pool, extent_length};
 
 /// Longest blob that is believed when read back.
@@ -67,14 +69,23 @@ impl Installed {
                 kernel.remove_member(key)?;
             }
         }
+        // Whoever is a member must be found, whatever somebody did to the lengths.
+        let [v4, v6] = lengths(installed.members.keys());
+        if v4.len().max(v6.len()) <= MEMBER_LENGTHS_MAX {
+            kernel.set_member_lengths(Family::V4, &v4)?;
+            kernel.set_member_lengths(Family::V6, &v6)?;
+        }
         Ok(installed)
     }
 
-    /// Whether the kernel still agrees about slots and devices: what others can have changed behind
-    /// our back.
+    /// Whether the kernel still agrees about slots and devices.
     pub fn agrees_with(&self, kernel: &impl Kernel) -> io::Result<bool> {
-        let slots_agree = self.slots.iter().all(|(slot, used)| kernel.slot(*slot) == used.word);
-        Ok(slots_agree && self.attached == kernel.attached()?)
+        Ok(self.slots_agree(kernel) && self.attached == kernel.attached()?)
+    }
+
+    /// Whether the slots lead where they were led.
+    pub fn slots_agree(&self, kernel: &impl Kernel) -> bool {
+        self.slots.iter().all(|(slot, used)| kernel.slot(*slot) == used.word)
     }
 
     /// Gives up what stood behind a slot: its words are retired.

@@ -11,6 +11,8 @@ use portcullis_core::net::Family;
 use portcullis_core::rule::{Direction, Policy};
 use portcullis_core::verdict::Reason;
 
+use crate::audit::MembersPart;
+
 /// In place of a slot: the device is gone or lacks one of our programs, or leads to no slot.
 pub const TORN: u32 = u32::MAX;
 
@@ -86,6 +88,13 @@ pub trait Kernel {
     fn members(&self) -> io::Result<BTreeMap<MemberKey, u32>>;
     /// The pool offset of a member's set.
     fn member(&self, key: MemberKey) -> io::Result<Option<u32>>;
+    /// Holds a part of the members, at most so many, against who should be there.
+    fn compare_members(
+        &self,
+        wanted: &BTreeMap<MemberKey, u32>,
+        from: Option<u32>,
+        most: u32,
+    ) -> io::Result<MembersPart>;
     /// Adds or replaces a member.
     fn put_member(&mut self, key: MemberKey, set: u32) -> io::Result<()>;
     /// Removes a member.
@@ -94,6 +103,12 @@ pub trait Kernel {
     fn set_member_lengths(&mut self, family: Family, lengths: &[u8]) -> io::Result<()>;
     /// Tells the program that memberships have changed, so that flows are judged again.
     fn raise_membership(&mut self) -> io::Result<()>;
+
+    /// Whether the program's settings, prefix lengths and pick-up windows among them, are those
+    /// that were told last.
+    fn settings_agree(&self) -> bool;
+    /// Tells them again, and that memberships have changed.
+    fn restore_settings(&mut self) -> io::Result<()>;
 
     /// The slot of each device at which something of ours stands; [`TORN`] where it is not all.
     fn attached(&self) -> io::Result<BTreeMap<u32, u32>>;

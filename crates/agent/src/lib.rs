@@ -3,6 +3,7 @@
 //! Knows resolved policies and devices; knows nothing of accounts, requests or the store. `unsafe`
 //! stands in [`sys`] alone.
 pub mod attach;
+pub mod audit;
 pub mod device;
 pub mod execute;
 pub mod installed;

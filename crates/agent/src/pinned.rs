@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use portcullis_core::host::Report;
 
 use crate::ledger::{LedgerFile, boot_id};
-use crate::run::{Agent, PICK_UP_S_DEFAULT, Settings};
+use crate::run::{Agent, CHECK_S_DEFAULT, PICK_UP_S_DEFAULT, Settings};
 use crate::sys::{Datapath, Hook, Instance, Sizes};
 use crate::thread::{self, AgentHandle};
 
@@ -44,6 +44,8 @@ pub struct Switches {
     pub any_link_local: bool,
     /// DHCPv4 servers to which clients may speak directly.
     pub dhcp_servers: Vec<Ipv4Addr>,
+    /// Seconds between two looks for what others changed.
+    pub check_s: u64,
 }
 
 impl Default for Switches {
@@ -53,6 +55,7 @@ impl Default for Switches {
             keep_established: false,
             any_link_local: false,
             dhcp_servers: Vec::new(),
+            check_s: CHECK_S_DEFAULT,
         }
     }
 }
@@ -110,6 +113,7 @@ pub fn start(
         boot_id: boot_id()?,
         pick_up_s: switches.pick_up_s,
         keep_established: switches.keep_established,
+        check_s: switches.check_s,
     };
     let agent = Agent::new(datapath, file, of_agent)?;
     let log_events = move || {

@@ -269,7 +269,7 @@ fn wanted_members(
     Ok(wanted)
 }
 
-fn lengths<'a>(keys: impl Iterator<Item = &'a MemberKey>) -> Lengths {
+pub(crate) fn lengths<'a>(keys: impl Iterator<Item = &'a MemberKey>) -> Lengths {
     with_lengths(&Lengths::default(), keys)
 }
 

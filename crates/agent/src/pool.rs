@@ -148,6 +148,11 @@ impl Pool {
         self.blobs.get(&offset).map(|blob| &*blob.words)
     }
 
+    /// The blobs behind an offset, in order.
+    pub fn blobs_after(&self, offset: u32) -> impl Iterator<Item = (u32, &[u64])> {
+        self.blobs.range(offset + 1..).map(|(offset, blob)| (*offset, &*blob.words))
+    }
+
     /// Words in use or retired, the extent words included.
     pub fn used(&self) -> u32 {
         self.words - FIRST - self.free.values().sum::<u32>()

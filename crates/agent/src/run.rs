@@ -12,6 +12,7 @@ use portcullis_core::host::{Desired, Report};
 use portcullis_core::verdict::DecidingRule;
 
 use crate::attach;
+use crate::audit::{Heals, Kind, Turns};
 use crate::device::Devices;
 use crate::execute::{carry_out_attach, carry_out_policy, read_back};
 use crate::installed::Installed;
@@ -24,6 +25,9 @@ use crate::policy::{self, Books};
 pub const PICK_UP_S_DEFAULT: u64 = 60;
 const NS_PER_S: u64 = 1_000_000_000;
 
+/// How often an agent looks for what others changed, unless configured.
+pub const CHECK_S_DEFAULT: u64 = 1;
+
 /// What an agent is given.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -33,6 +37,8 @@ pub struct Settings {
     pub pick_up_s: u64,
     /// Whether flows keep their first verdict when rules change.
     pub keep_established: bool,
+    /// Seconds between two looks for what others changed.
+    pub check_s: u64,
 }
 
 /// One host's enforcement.
@@ -47,6 +53,8 @@ pub struct Agent<K> {
     installed: Option<Installed>,
     /// The devices as the last pass found them, if it left nothing to try again.
     settled: Option<Devices>,
+    turns: Turns,
+    heals: Heals,
 }
 
 impl<K: Kernel> Agent<K> {
@@ -62,7 +70,18 @@ impl<K: Kernel> Agent<K> {
             }
         };
         let saved = ledger.clone();
-        Ok(Self { kernel, settings, file, saved, ledger, numbers, installed: None, settled: None })
+        Ok(Self {
+            kernel,
+            settings,
+            file,
+            saved,
+            ledger,
+            numbers,
+            installed: None,
+            settled: None,
+            turns: Turns::default(),
+            heals: Heals::default(),
+        })
     }
 
     /// Whether a pass for what was desired last would find everything as the last one left it.
@@ -71,9 +90,46 @@ impl<K: Kernel> Agent<K> {
         self.settled.as_ref() == Some(devices) && self.installed.as_ref().is_some_and(agrees)
     }
 
+    /// Looks further: whether members, policies and settings are still as they were written, a part
+    /// of them at a time. What is not is noted, and the next pass puts it right.
+    pub fn audit(&mut self) -> bool {
+        let mut changed = Vec::new();
+        if let Some(installed) = &self.installed {
+            let members = self.turns.members_agree(installed, &self.kernel);
+            if !members.unwrap_or(false) {
+                changed.push(Kind::Members);
+            }
+            if !self.turns.policies_agree(installed, &self.kernel) {
+                changed.push(Kind::Policies);
+            }
+        }
+        if !changed.is_empty() {
+            self.installed = None;
+        }
+        if !self.kernel.settings_agree() {
+            match self.kernel.restore_settings() {
+                Ok(()) => changed.push(Kind::Settings),
+                Err(error) => tracing::error!(%error, "changed settings cannot be restored"),
+            }
+        }
+        changed.iter().for_each(|kind| self.note(*kind));
+        changed.is_empty()
+    }
+
+    /// How often others' changes were put right.
+    pub fn heals(&self) -> Heals {
+        self.heals
+    }
+
+    fn note(&mut self, kind: Kind) {
+        tracing::warn!(changed = kind.name(), "somebody changed what is enforced; it is put right");
+        self.heals.add(kind);
+    }
+
     /// Brings the kernel to `desired`, as far as it can be, and says how far that is.
     pub fn pass(&mut self, desired: &Desired, devices: &Devices) -> Report {
         self.settled = None;
+        self.turns = Turns::default();
         match self.try_pass(desired, devices) {
             Ok(report) => {
                 self.settled = report.failed.is_empty().then(|| devices.clone());
@@ -92,6 +148,11 @@ impl<K: Kernel> Agent<K> {
                 }
             }
         }
+    }
+
+    /// Seconds between two looks for what others changed; at least one.
+    pub fn check_s(&self) -> u64 {
+        self.settings.check_s.max(1)
     }
 
     /// The kernel.
@@ -122,7 +183,11 @@ impl<K: Kernel> Agent<K> {
     fn try_pass(&mut self, desired: &Desired, devices: &Devices) -> io::Result<Report> {
         let mut installed = match self.installed.take() {
             Some(installed) if installed.agrees_with(&self.kernel)? => installed,
-            _ => self.read_kernel()?,
+            Some(installed) => {
+                self.note_differences(&installed, devices)?;
+                self.read_kernel()?
+            }
+            None => self.read_kernel()?,
         };
         let attach = attach::decide(
             desired,
@@ -177,6 +242,20 @@ impl<K: Kernel> Agent<K> {
             self.installed = Some(installed);
         }
         Ok(Report { revision: desired.revision, failed, pending: attach.pending })
+    }
+
+    /// Notes what others did to slots and devices. A device that is gone was not changed, it went.
+    fn note_differences(&mut self, installed: &Installed, devices: &Devices) -> io::Result<()> {
+        if !installed.slots_agree(&self.kernel) {
+            self.note(Kind::Slots);
+        }
+        let now = self.kernel.attached()?;
+        let is_there = |device: &&u32| devices.by_index(**device).is_some();
+        let mut those = installed.attached.keys().chain(now.keys()).filter(is_there);
+        if those.any(|device| installed.attached.get(device) != now.get(device)) {
+            self.note(Kind::Devices);
+        }
+        Ok(())
     }
 
     /// Reads what the kernel holds. Nobody knows how far an earlier pass came: flows are judged

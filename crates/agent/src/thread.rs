@@ -12,18 +12,21 @@ use std::time::{Duration, Instant};
 
 use portcullis_core::host::{Desired, Report};
 
+use crate::audit::Heals;
 use crate::device::{self, Devices};
 use crate::kernel::Kernel;
 use crate::run::Agent;
 use crate::view::{BindingState, InterfaceCount, RuleHits};
 
-/// How often the agent looks whether the kernel is still as it left it.
+/// How often flows age; whether the kernel is still as it was left is looked at with every tick, or
+/// every few.
 pub const TICK: Duration = Duration::from_secs(1);
 
 enum Ask {
     Desired(Arc<Desired>),
     /// Devices may have changed.
     Look,
+    Heals(Sender<io::Result<Heals>>),
     Bindings(Sender<io::Result<Vec<BindingState>>>),
     Hits(Sender<io::Result<Vec<RuleHits>>>),
     Counts {
@@ -60,6 +63,11 @@ impl AgentHandle {
     /// The bound interfaces as they are now.
     pub fn bindings(&self) -> io::Result<Vec<BindingState>> {
         self.ask(Ask::Bindings)
+    }
+
+    /// How often others' changes were put right.
+    pub fn heals(&self) -> io::Result<Heals> {
+        self.ask(Ask::Heals)
     }
 
     /// Hits of every rule that some bound interface has.
@@ -116,6 +124,7 @@ struct Loop<K, R, T> {
 impl<K: Kernel, R: FnMut(Report), T: FnMut()> Loop<K, R, T> {
     fn run(mut self, inbox: &Receiver<Ask>) {
         let mut next_tick = Instant::now() + TICK;
+        let mut ticks = 0;
         loop {
             let first =
                 match inbox.recv_timeout(next_tick.saturating_duration_since(Instant::now())) {
@@ -124,7 +133,9 @@ impl<K: Kernel, R: FnMut(Report), T: FnMut()> Loop<K, R, T> {
                     Err(RecvTimeoutError::Disconnected) => return,
                 };
             let is_tick = Instant::now() >= next_tick;
-            let (mut is_news, mut look_needed) = (false, is_tick);
+            ticks += u64::from(is_tick);
+            let is_check = is_tick && ticks % self.agent.check_s() == 0;
+            let (mut is_news, mut look_needed) = (false, is_check);
             for ask in first.into_iter().chain(inbox.try_iter()) {
                 match ask {
                     Ask::Desired(desired) => {
@@ -144,17 +155,23 @@ impl<K: Kernel, R: FnMut(Report), T: FnMut()> Loop<K, R, T> {
                 }
             }
             if is_news || look_needed {
-                self.pass(is_news);
+                self.pass(is_news, is_check);
             }
         }
     }
 
     /// Until it has been told what to enforce, an agent leaves everything as it is. Without news,
     /// a pass is made only where the host is not as the last one left it.
-    fn pass(&mut self, is_news: bool) {
+    fn pass(&mut self, is_news: bool, is_check: bool) {
         let Some(desired) = &self.desired else { return };
         let report = match Devices::list() {
-            Ok(devices) if !is_news && self.agent.is_settled(&devices) => return,
+            Ok(devices)
+                if !is_news
+                    && self.agent.is_settled(&devices)
+                    && (!is_check || self.agent.audit()) =>
+            {
+                return;
+            }
             Ok(devices) => self.agent.pass(desired, &devices),
             Err(error) => {
                 tracing::error!(%error, "the host's devices cannot be listed");
@@ -171,6 +188,7 @@ impl<K: Kernel, R: FnMut(Report), T: FnMut()> Loop<K, R, T> {
                 let bindings = Devices::list().map(|devices| self.agent.bindings(&devices));
                 answer.send(bindings).is_ok()
             }
+            Ask::Heals(answer) => answer.send(Ok(self.agent.heals())).is_ok(),
             Ask::Hits(answer) => answer.send(self.agent.hits()).is_ok(),
             Ask::Counts { with_accepted, answer } => {
                 answer.send(self.agent.counts(with_accepted)).is_ok()

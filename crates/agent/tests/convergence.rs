@@ -13,12 +13,14 @@ use std::path::Path;
 
 use memory::{Memory, MemoryKernel, Shared, judge};
 use portcullis_agent::attach;
+use portcullis_agent::audit::Kind;
 use portcullis_agent::device::{Device, Devices};
 use portcullis_agent::installed::Installed;
 use portcullis_agent::kernel::{SlotWord, TORN};
 use portcullis_agent::ledger::{Ledger, LedgerFile};
 use portcullis_agent::pool::Pool;
 use portcullis_agent::run::{Agent, Settings};
+use portcullis_compile::members::MemberKey;
 use portcullis_compile::numbers::Numbers;
 use portcullis_core::evaluate::Evaluator;
 use portcullis_core::flow::Flow;
@@ -84,7 +86,7 @@ fn agent(kernel: MemoryKernel, directory: &Path) -> io::Result<Agent<MemoryKerne
     Agent::new(
         kernel,
         file,
-        Settings { boot_id: "boot".into(), pick_up_s: 60, keep_established: false },
+        Settings { boot_id: "boot".into(), pick_up_s: 60, keep_established: false, check_s: 1 },
     )
 }
 
@@ -186,10 +188,10 @@ fn the_same_again_writes_nothing() {
     assert_eq!(memory.borrow().writes, writes);
     drop(first);
     let membership = memory.borrow().membership;
-    // Nor does an heir, but that it has flows judged again.
+    // Nor does an heir, but that it has flows judged again, and tells the members' prefix lengths.
     let mut heir = agent(MemoryKernel::new(&memory), directory.path()).unwrap();
     let report = heir.pass(&desired(&world, 3), &all(devices(&world)));
-    assert_eq!((report.revision, memory.borrow().writes), (3, 1));
+    assert_eq!((report.revision, memory.borrow().writes), (3, 3));
     assert_eq!(memory.borrow().membership, membership + 1);
 }
 
@@ -224,6 +226,45 @@ fn a_settled_host_is_left_alone_until_something_differs() {
     memory.borrow_mut().attached.remove(&there[0].index);
     agent.pass(&desired(&world, 4), &all(there.clone()));
     assert!(!agent.is_settled(&all(there.clone())), "what failed is tried again");
+}
+
+/// What others changed in the kernel is found, counted by its kind, and put right by one pass.
+#[test]
+fn what_others_changed_is_found_and_put_right() {
+    type Change = fn(&mut Memory);
+    let changes: [(Kind, Change); 8] = [
+        (Kind::Devices, |memory| drop(memory.attached.pop_first())),
+        (Kind::Slots, |memory| memory.slots.values_mut().for_each(|word| *word = 0)),
+        (Kind::Members, |memory| memory.members.clear()),
+        (Kind::Members, |memory| drop(memory.members.pop_first())),
+        (Kind::Members, |memory| {
+            let set = *memory.members.values().next().unwrap();
+            let prefix = "192.0.2.1".parse::<Cidr>().unwrap().prefix();
+            memory.members.insert(MemberKey { vpc: 99, prefix }, set);
+        }),
+        (Kind::Policies, |memory| memory.pool.iter_mut().for_each(|word| *word ^= 1)),
+        (Kind::Policies, |memory| memory.pool.fill(0)),
+        (Kind::Settings, |memory| memory.lengths.clear()),
+    ];
+    let world = random_world(11, WorldSize::SMALL);
+    let (there, flows) = (all(devices(&world)), probes(11, &world));
+    for (kind, change) in changes {
+        let directory = tempfile::tempdir().unwrap();
+        let memory = Shared::default();
+        let mut agent = agent(MemoryKernel::new(&memory), directory.path()).unwrap();
+        agent.pass(&desired(&world, 1), &there);
+        assert!(!memory.borrow().members.is_empty());
+        assert!(agent.is_settled(&there) && agent.audit(), "{kind:?}");
+        change(&mut memory.borrow_mut());
+        assert!(!(agent.is_settled(&there) && agent.audit()), "{kind:?} is not seen");
+        let report = agent.pass(&desired(&world, 1), &there);
+        assert_eq!(report.failed, BTreeMap::new(), "{kind:?}");
+        assert_in_force(&memory.borrow(), &world, &flows);
+        assert!(agent.is_settled(&there) && agent.audit(), "{kind:?}");
+        for other in Kind::ALL {
+            assert_eq!(agent.heals().of(other), u64::from(other == kind), "{other:?} at {kind:?}");
+        }
+    }
 }
 
 #[test]

@@ -99,7 +99,8 @@ fn entries_decide_at_a_bound_device() {
     let directory = tempfile::tempdir().unwrap();
     let memory = Shared::default();
     let file = LedgerFile::new(directory.path()).unwrap();
-    let settings = Settings { boot_id: "boot".into(), pick_up_s: 60, keep_established: false };
+    let settings =
+        Settings { boot_id: "boot".into(), pick_up_s: 60, keep_established: false, check_s: 1 };
     let mut agent = Agent::new(MemoryKernel::new(&memory), file, settings).unwrap();
     let device = Device { index: 10, name: DEVICE.into(), is_up: true };
     let devices: Devices = [device].into_iter().collect();

@@ -6,13 +6,14 @@
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
+use portcullis_agent::audit::Kind;
 use portcullis_agent::pinned::{self, HostSettings};
 use portcullis_agent::sys::{self, Sizes};
 use portcullis_agent::thread::AgentHandle;
 use portcullis_agent::view::{BindingState, InterfaceCount};
 use portcullis_core::host::Report;
 use portcullis_core::rule::Policy;
-use portcullis_server::control::message::{BindingRow, HitRow, ReasonRow};
+use portcullis_server::control::message::{BindingRow, HealRow, HitRow, ReasonRow};
 use portcullis_server::host::{AgentEnd, HostLink, HostView, link};
 use tokio::sync::watch;
 
@@ -150,6 +151,12 @@ impl HostView for View {
     fn drops(&self) -> Result<Vec<ReasonRow>, String> {
         let counts = self.agent()?.counts(false).map_err(|error| error.to_string())?;
         Ok(counts.into_iter().map(reason_row).collect())
+    }
+
+    fn heals(&self) -> Result<Vec<HealRow>, String> {
+        let heals = self.agent()?.heals().map_err(|error| error.to_string())?;
+        let row = |kind: Kind| HealRow { changed: kind.name().into(), times: heals.of(kind) };
+        Ok(Kind::ALL.into_iter().map(row).collect())
     }
 
     fn passes(&self) -> Result<Vec<ReasonRow>, String> {

@@ -30,6 +30,8 @@ enum Command {
     Bindings(Listing),
     /// Lists how often each rule decided on this host.
     Hits(Listing),
+    /// Lists how often others' changes in the kernel were put right.
+    Heals(Listing),
     /// Lists what was dropped at each tied interface, by reason.
     Drops(Listing),
     /// Lists what was let through at each tied interface, by reason.
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Command::Unbind(arguments) => commands::unbind::run(arguments),
         Command::Bindings(arguments) => commands::bindings::run(&arguments),
         Command::Hits(arguments) => commands::hits::run(&arguments),
+        Command::Heals(arguments) => commands::heals::run(&arguments),
         Command::Drops(arguments) => commands::drops::run(&arguments),
         Command::Passes(arguments) => commands::passes::run(&arguments),
         Command::Account(arguments) => commands::account::run(arguments),

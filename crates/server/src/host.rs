@@ -14,7 +14,7 @@ use portcullis_wire::ecs::render::{Enforcement, EnforcementStatus};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::control::message::{BindingRow, HitRow, ReasonRow};
+use crate::control::message::{BindingRow, HealRow, HitRow, ReasonRow};
 use crate::listen::stopped;
 use crate::published::Published;
 
@@ -43,6 +43,12 @@ pub trait HostView: Send + Sync {
     /// # Errors
     /// What went wrong, in words for the operator.
     fn passes(&self) -> Result<Vec<ReasonRow>, String>;
+
+    /// How often others' changes in the kernel were put right, by what they changed.
+    ///
+    /// # Errors
+    /// What went wrong, in words for the operator.
+    fn heals(&self) -> Result<Vec<HealRow>, String>;
 }
 
 /// The server's end.

@@ -14,7 +14,7 @@ use common::{PATIENCE, Running, Setup, make_interface, until};
 use portcullis_core::host::{Desired, Report};
 use portcullis_server::control::client::{ClientError, ask};
 use portcullis_server::control::message::{
-    Answer, BindingRow, Changed, HitRow, ReasonRow, Request,
+    Answer, BindingRow, Changed, HealRow, HitRow, ReasonRow, Request,
 };
 use portcullis_server::host::{AgentEnd, HostView, link};
 use portcullis_testkit::client::Client;
@@ -40,6 +40,10 @@ impl HostView for ToldView {
 
     fn passes(&self) -> Result<Vec<ReasonRow>, String> {
         Err("the kernel is on holiday".into())
+    }
+
+    fn heals(&self) -> Result<Vec<HealRow>, String> {
+        Ok(vec![HealRow { changed: "members".into(), times: 2 }])
     }
 }
 

@@ -18,6 +18,7 @@ const OBJ_PIN: i32 = 6;
 const OBJ_GET: i32 = 7;
 const PROG_TEST_RUN: i32 = 10;
 const OBJ_GET_INFO_BY_FD: i32 = 15;
+const MAP_LOOKUP_BATCH: i32 = 24;
 const LINK_CREATE: i32 = 28;
 const LINK_UPDATE: i32 = 29;
 const LINK_DETACH: i32 = 34;
@@ -205,6 +206,38 @@ impl Map {
         }
     }
 
+    /// Some entries, at most so many, from where an earlier call ended; and where the next begins.
+    /// For hashes only.
+    pub(super) fn some(&self, from: Option<u32>, most: u32) -> io::Result<Batch> {
+        let count = most as usize;
+        let (mut keys, mut values) =
+            (vec![0; count * self.key_bytes], vec![0; count * self.value_bytes]);
+        let (from_bytes, mut next) = (from.unwrap_or(0).to_ne_bytes(), [0; 4]);
+        let mut attribute = Attribute::default()
+            .word(8, address_mut(&mut next))
+            .word(16, address_mut(&mut keys))
+            .word(24, address_mut(&mut values))
+            .half(32, most)
+            .descriptor(36, self.descriptor());
+        if from.is_some() {
+            attribute = attribute.word(0, address(&from_bytes));
+        }
+        let is_end = match bpf(MAP_LOOKUP_BATCH, &mut attribute) {
+            Ok(_) => false,
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => true,
+            Err(error) => return Err(error),
+        };
+        let [low, high] = halves(attribute.words[4]);
+        let found = if cfg!(target_endian = "little") { low } else { high };
+        let entries = keys
+            .chunks_exact(self.key_bytes)
+            .zip(values.chunks_exact(self.value_bytes))
+            .take(found as usize)
+            .map(|(key, value)| (key.to_vec(), value.to_vec()))
+            .collect();
+        Ok(Batch { entries, next: (!is_end).then(|| u32::from_ne_bytes(next)) })
+    }
+
     /// All keys with their values; entries that come and go meanwhile may be missing.
     pub(super) fn all(&self) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
         let mut found = Vec::new();
@@ -225,6 +258,17 @@ impl Map {
         found.dedup_by(|a, b| a.0 == b.0);
         Ok(found)
     }
+}
+
+/// Keys and values, and where the rest begins.
+pub(super) struct Batch {
+    pub(super) entries: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(super) next: Option<u32>,
+}
+
+/// The lower and the upper half of a word.
+fn halves(word: u64) -> [u32; 2] {
+    [word as u32, (word >> 32) as u32]
 }
 
 /// Returns after every program that runs now has ended: the kernel waits for that when it replaces

@@ -17,8 +17,10 @@ use portcullis_core::verdict::Reason;
 use super::abi::{self, CONFIG_WORDS, SLOT_WORDS};
 use super::call::{self, Map};
 use super::hooks::{self, Hook, Hooks};
+use super::told::Told;
 use super::words::Words;
 use super::{Events, Sizes, bpffs, object};
+use crate::audit::MembersPart;
 use crate::kernel::TORN;
 
 /// Device number of the loopback device, on which test packets arrive.
@@ -108,6 +110,7 @@ pub struct Datapath {
     config: Words,
     slots: Words,
     slot_count: u32,
+    told: Told,
     retired: Words,
 }
 
@@ -167,17 +170,25 @@ impl Datapath {
             ingress: program("pc_ingress")?,
             sweep: program("pc_sweep")?,
         };
+        let slot_count = slots.entries;
+        let config = Words::map(config.descriptor(), CONFIG_WORDS)?;
+        let slots = Words::map(slots.descriptor(), slot_count as usize * SLOT_WORDS)?;
         Ok(Self {
             hooks,
             pool: Words::map(pool.descriptor(), pool.entries as usize)?,
             pool_words: pool.entries,
-            config: Words::map(config.descriptor(), CONFIG_WORDS)?,
-            slots: Words::map(slots.descriptor(), slots.entries as usize * SLOT_WORDS)?,
-            slot_count: slots.entries,
+            told: Told::found(&config, &slots, slot_count),
+            config,
+            slots,
+            slot_count,
             retired: Words::map(retired.descriptor(), retired.entries as usize)?,
             maps,
             programs,
         })
+    }
+
+    pub(super) fn told(&self) -> &Told {
+        &self.told
     }
 
     pub(super) fn maps(&self) -> &Maps {
@@ -242,18 +253,37 @@ impl Datapath {
 
     /// Until when packets of running flows may begin entries at a slot; 0: no longer.
     pub fn set_pick_up_until(&self, slot: u32, until_ns: u64) -> io::Result<()> {
+        self.told.set_pick_up(slot, until_ns);
         self.slots.store(slot as usize * SLOT_WORDS + abi::SLOT_PICK_UP_UNTIL, until_ns)
     }
 
-    /// All members with the pool offsets of their sets.
+    /// All members with the pool offsets of their sets. Keys that make no sense are removed: they
+    /// are nobody's.
     pub fn members(&self) -> io::Result<BTreeMap<MemberKey, u32>> {
-        let all = self.maps.members.all()?;
-        let entry = |(key, value): &(Vec<u8>, Vec<u8>)| {
-            Some((abi::member_key(key)?, u32::try_from(abi::word(value, 0)).ok()?))
+        let mut members = BTreeMap::new();
+        for (key, value) in self.maps.members.all()? {
+            match member(&key, &value) {
+                Some((key, set)) => drop(members.insert(key, set)),
+                None => drop(self.maps.members.delete(&key)?),
+            }
+        }
+        Ok(members)
+    }
+
+    /// Holds a part of the members, at most so many, against who should be there.
+    pub fn compare_members(
+        &self,
+        wanted: &BTreeMap<MemberKey, u32>,
+        from: Option<u32>,
+        most: u32,
+    ) -> io::Result<MembersPart> {
+        let batch = self.maps.members.some(from, most)?;
+        let is_wanted = |(key, value): &&(Vec<u8>, Vec<u8>)| {
+            member(key, value).is_some_and(|(key, set)| wanted.get(&key) == Some(&set))
         };
-        all.iter()
-            .map(|pair| entry(pair).ok_or_else(|| io::Error::other("a member key makes no sense")))
-            .collect()
+        let same = batch.entries.iter().filter(is_wanted).count();
+        let has_others = same != batch.entries.len();
+        Ok(MembersPart { same: same as u32, has_others, next: batch.next })
     }
 
     /// Where the set of one member stands.
@@ -293,22 +323,27 @@ impl Datapath {
         let places = first..first + abi::MEMBER_LENGTHS_MAX;
         for place in places.clone() {
             match wanted.iter().position(|w| *w == self.config_word(place)) {
-                Some(at) => drop(wanted.swap_remove(at)),
-                None => self.config.store(place, 0)?,
+                Some(at) => self.told.set_config(place, wanted.swap_remove(at)),
+                None => self.set_config(place, 0)?,
             }
         }
         for place in places {
             if self.config_word(place) == 0
                 && let Some(length) = wanted.pop()
             {
-                self.config.store(place, length)?;
+                self.set_config(place, length)?;
             }
         }
         Ok(())
     }
 
-    fn config_word(&self, word: usize) -> u64 {
+    pub(super) fn config_word(&self, word: usize) -> u64 {
         self.config.load(word).unwrap_or(0)
+    }
+
+    pub(super) fn set_config(&self, word: usize, value: u64) -> io::Result<()> {
+        self.told.set_config(word, value);
+        self.config.store(word, value)
     }
 
     /// The number of the members map's content, part of what flows are judged by.
@@ -318,23 +353,25 @@ impl Datapath {
 
     /// Tells the program that memberships have changed, so that flows are judged again.
     pub fn raise_membership(&self) {
-        self.config.raise(abi::CONFIG_MEMBERSHIP);
+        if let Some(now) = self.config.raise(abi::CONFIG_MEMBERSHIP) {
+            self.told.set_config(abi::CONFIG_MEMBERSHIP, now);
+        }
     }
 
     /// Moves the program's clock: for tests.
     pub fn set_clock_offset_ns(&self, offset_ns: u64) -> io::Result<()> {
-        self.config.store(abi::CONFIG_CLOCK_OFFSET_NS, offset_ns)
+        self.set_config(abi::CONFIG_CLOCK_OFFSET_NS, offset_ns)
     }
 
     /// Most events of one interface in a second; more are counted as lost.
     pub fn set_events_per_second(&self, events: u64) -> io::Result<()> {
-        self.config.store(abi::CONFIG_EVENTS_PER_SECOND, events)
+        self.set_config(abi::CONFIG_EVENTS_PER_SECOND, events)
     }
 
     /// Whether any link-local address is taken for an interface's own.
     pub fn set_any_link_local(&self, any: bool) -> io::Result<()> {
         let flag = if any { abi::CONFIG_FLAG_ANY_LINK_LOCAL } else { 0 };
-        self.config.store(abi::CONFIG_FLAGS, flag)
+        self.set_config(abi::CONFIG_FLAGS, flag)
     }
 
     /// The DHCPv4 servers to which clients may speak directly; at most [`abi::DHCP4_SERVERS_MAX`].
@@ -345,7 +382,7 @@ impl Datapath {
         }
         (0..abi::DHCP4_SERVERS_MAX).try_for_each(|at| {
             let server = servers.get(at).map_or(0, |server| u64::from(server.to_bits()));
-            self.config.store(abi::CONFIG_DHCP4_SERVERS + at, server)
+            self.set_config(abi::CONFIG_DHCP4_SERVERS + at, server)
         })
     }
 
@@ -482,6 +519,11 @@ impl Datapath {
             self.slots.store(slot as usize * SLOT_WORDS + abi::SLOT_PLACES_USED, 0)
         })
     }
+}
+
+/// The member of an entry, if it makes sense.
+fn member(key: &[u8], value: &[u8]) -> Option<(MemberKey, u32)> {
+    Some((abi::member_key(key)?, u32::try_from(abi::word(value, 0)).ok()?))
 }
 
 /// How many processors a per-CPU value may have.

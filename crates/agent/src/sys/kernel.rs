@@ -8,6 +8,7 @@ use portcullis_compile::members::MemberKey;
 use portcullis_core::net::Family;
 
 use super::Datapath;
+use crate::audit::MembersPart;
 use crate::kernel::{Count, Kernel, ReasonCount, SlotWord};
 
 impl Kernel for Datapath {
@@ -55,6 +56,15 @@ impl Kernel for Datapath {
         Datapath::member(self, &key)
     }
 
+    fn compare_members(
+        &self,
+        wanted: &BTreeMap<MemberKey, u32>,
+        from: Option<u32>,
+        most: u32,
+    ) -> io::Result<MembersPart> {
+        Datapath::compare_members(self, wanted, from, most)
+    }
+
     fn put_member(&mut self, key: MemberKey, set: u32) -> io::Result<()> {
         Datapath::put_member(self, &key, set)
     }
@@ -70,6 +80,14 @@ impl Kernel for Datapath {
     fn raise_membership(&mut self) -> io::Result<()> {
         Datapath::raise_membership(self);
         Ok(())
+    }
+
+    fn settings_agree(&self) -> bool {
+        Datapath::settings_agree(self)
+    }
+
+    fn restore_settings(&mut self) -> io::Result<()> {
+        Datapath::restore_settings(self)
     }
 
     fn attached(&self) -> io::Result<BTreeMap<u32, u32>> {

@@ -23,6 +23,7 @@ mod kernel;
 mod links;
 mod object;
 mod probe;
+mod told;
 mod words;
 
 pub use abi::{EndCause, Event, EventKind, FlowEntry, FlowKey, Traffic};

@@ -6,6 +6,7 @@ use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use portcullis_agent::audit::MembersPart;
 use portcullis_agent::kernel::{Count, Kernel, ReasonCount, SlotWord};
 use portcullis_compile::abi;
 use portcullis_compile::interpret;
@@ -43,6 +44,8 @@ pub(crate) struct MemoryKernel {
     memory: Shared,
     dies_at: usize,
     watcher: Watcher,
+    /// The prefix lengths that were told last.
+    told: BTreeMap<Family, Vec<u8>>,
 }
 
 impl MemoryKernel {
@@ -55,7 +58,8 @@ impl MemoryKernel {
     pub(crate) fn dying(memory: &Shared, dies_at: usize, watcher: Watcher) -> Self {
         memory.borrow_mut().pool.resize(POOL_WORDS as usize, 0);
         memory.borrow_mut().writes = 0;
-        Self { memory: memory.clone(), dies_at, watcher }
+        let told = memory.borrow().lengths.clone();
+        Self { memory: memory.clone(), dies_at, watcher, told }
     }
 
     fn write<T>(&mut self, change: impl FnOnce(&mut Memory) -> T) -> io::Result<T> {
@@ -123,6 +127,18 @@ impl Kernel for MemoryKernel {
         Ok(self.memory.borrow().members.get(&key).copied())
     }
 
+    fn compare_members(
+        &self,
+        wanted: &BTreeMap<MemberKey, u32>,
+        _from: Option<u32>,
+        _most: u32,
+    ) -> io::Result<MembersPart> {
+        let memory = self.memory.borrow();
+        let same = memory.members.iter().filter(|(key, set)| wanted.get(key) == Some(set)).count();
+        let has_others = same != memory.members.len();
+        Ok(MembersPart { same: same as u32, has_others, next: None })
+    }
+
     fn put_member(&mut self, key: MemberKey, set: u32) -> io::Result<()> {
         self.write(|memory| memory.members.insert(key, set)).map(drop)
     }
@@ -132,11 +148,21 @@ impl Kernel for MemoryKernel {
     }
 
     fn set_member_lengths(&mut self, family: Family, lengths: &[u8]) -> io::Result<()> {
+        self.told.insert(family, lengths.to_vec());
         self.write(|memory| memory.lengths.insert(family, lengths.to_vec())).map(drop)
     }
 
     fn raise_membership(&mut self) -> io::Result<()> {
         self.write(|memory| memory.membership += 1)
+    }
+
+    fn settings_agree(&self) -> bool {
+        self.memory.borrow().lengths == self.told
+    }
+
+    fn restore_settings(&mut self) -> io::Result<()> {
+        let told = self.told.clone();
+        self.write(|memory| memory.lengths = told)
     }
 
     fn attached(&self) -> io::Result<BTreeMap<u32, u32>> {

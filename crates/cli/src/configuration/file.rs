@@ -31,6 +31,7 @@ pub(super) struct FileKeys {
     pub(super) instance: Option<Spanned<String>>,
     pub(super) hook: Option<Spanned<String>>,
     pub(super) pick_up_seconds: Option<u64>,
+    pub(super) check_seconds: Option<Spanned<u64>>,
     pub(super) keep_established: Option<bool>,
     pub(super) any_link_local: Option<bool>,
     #[serde(default)]
@@ -97,7 +98,7 @@ impl File {
     }
 
     /// The file with the line and the column of a byte.
-    fn place(&self, offset: usize) -> String {
+    pub(super) fn place(&self, offset: usize) -> String {
         let before = self.text.get(..offset).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().map_or(0, |rest| rest.chars().count()) + 1;

@@ -41,6 +41,9 @@ pub(crate) struct Flags {
     /// [default: 60]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) pick_up_seconds: Option<u64>,
+    /// Look so often whether others changed what is enforced, and put it right [default: 1]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) check_seconds: Option<u64>,
     /// Let running flows go on with their first verdict when rules change
     #[arg(long)]
     pub(crate) keep_established: bool,

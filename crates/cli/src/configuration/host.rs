@@ -4,7 +4,7 @@
 use std::net::Ipv4Addr;
 
 use portcullis_agent::pinned::{INSTANCE_DEFAULT, Switches};
-use portcullis_agent::run::PICK_UP_S_DEFAULT;
+use portcullis_agent::run::{CHECK_S_DEFAULT, PICK_UP_S_DEFAULT};
 use portcullis_agent::sys::Hook;
 use portcullis_core::ids::NetworkInterfaceId;
 use portcullis_core::text::DeviceName;
@@ -12,6 +12,9 @@ use portcullis_core::text::DeviceName;
 use super::file::File;
 use super::layers::{Environment, Placed, first, switch, variable};
 use super::{Bind, ConfigurationError, Flags};
+
+/// Longest time between two looks for what others changed.
+const CHECK_S_MAX: u64 = 3600;
 
 /// The name under which the agent pins its programs and maps.
 pub(super) fn instance(
@@ -63,7 +66,33 @@ pub(super) fn switches(
             variable("PORTCULLIS_ANY_LINK_LOCAL")?,
             file.keys.any_link_local,
         )?,
+        check_s: check_s(flags, variable("PORTCULLIS_CHECK_SECONDS")?, file)?,
         dhcp_servers: dhcp_servers(flags, variable("PORTCULLIS_DHCP_SERVER")?, file)?,
+    })
+}
+
+/// How long somebody's change may stand before it is looked for.
+fn check_s(
+    flags: &Flags,
+    variable: Option<Placed>,
+    file: &File,
+) -> Result<u64, ConfigurationError> {
+    let in_file = file.keys.check_seconds.as_ref();
+    let (seconds, place) = match (flags.check_seconds, variable) {
+        (Some(seconds), _) => (seconds, "--check-seconds".to_owned()),
+        (None, Some(text)) => (text.parse("write a number of seconds")?, text.place),
+        (None, None) => match in_file {
+            Some(seconds) => (*seconds.get_ref(), file.place(seconds.span().start)),
+            None => (CHECK_S_DEFAULT, String::new()),
+        },
+    };
+    if (1..=CHECK_S_MAX).contains(&seconds) {
+        return Ok(seconds);
+    }
+    Err(ConfigurationError {
+        place,
+        message: format!("{seconds} seconds are not from 1 to {CHECK_S_MAX}"),
+        help: "write a number of seconds in that range",
     })
 }
 

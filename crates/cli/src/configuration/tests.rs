@@ -53,7 +53,7 @@ fn defaults_come_last() {
 fn a_higher_layer_wins_value_by_value() {
     let file = "listen = '0.0.0.0:1'\ndata = '/f'\nkey-file = '/f.key'\n\
                 region = ['r-f']\nno-agent = true\n\
-                instance = 'f'\nhook = 'tcx'\npick-up-seconds = 1\n\
+                instance = 'f'\nhook = 'tcx'\npick-up-seconds = 1\ncheck-seconds = 3600\n\
                 keep-established = true\nany-link-local = true\n\
                 dhcp-server = ['10.0.0.1']\n\
                 [[bind]]\ninterface = 'eni-1'\ndevice = 'veth1'\n";
@@ -64,7 +64,7 @@ fn a_higher_layer_wins_value_by_value() {
     assert_eq!(from_file.regions, ids(&["r-f"]));
     assert!(from_file.no_agent);
     assert_eq!((from_file.instance.as_str(), from_file.switches.pick_up_s), ("f", 1));
-    assert_eq!(from_file.hook, Some(Hook::Tcx));
+    assert_eq!((from_file.hook, from_file.switches.check_s), (Some(Hook::Tcx), 3600));
     let bind = Bind { interface: "eni-1".parse().unwrap(), device: "veth1".parse().unwrap() };
     assert_eq!(from_file.binds, [bind]);
 
@@ -81,6 +81,7 @@ fn a_higher_layer_wins_value_by_value() {
         ("PORTCULLIS_INSTANCE", "e"),
         ("PORTCULLIS_HOOK", "clsact"),
         ("PORTCULLIS_PICK_UP_SECONDS", "2"),
+        ("PORTCULLIS_CHECK_SECONDS", "2"),
         ("PORTCULLIS_KEEP_ESTABLISHED", "false"),
         ("PORTCULLIS_ANY_LINK_LOCAL", "false"),
         ("PORTCULLIS_DHCP_SERVER", "10.0.0.2, 10.0.0.9"),
@@ -93,7 +94,7 @@ fn a_higher_layer_wins_value_by_value() {
     assert!(!from_environment.no_agent);
     assert_eq!((from_environment.instance.as_str(), from_environment.switches.pick_up_s), ("e", 2));
 
-    assert_eq!(from_environment.hook, Some(Hook::Clsact));
+    assert_eq!((from_environment.hook, from_environment.switches.check_s), (Some(Hook::Clsact), 2));
 
     let of_environment = &from_environment.switches;
     assert!(!of_environment.keep_established && !of_environment.any_link_local);
@@ -108,6 +109,7 @@ fn a_higher_layer_wins_value_by_value() {
         instance: Some("a".into()),
         hook: Some("tcx".into()),
         pick_up_seconds: Some(0),
+        check_seconds: Some(1),
         dhcp_server: vec!["10.0.0.3".into()],
         config: None,
         ..Flags::default()
@@ -119,7 +121,7 @@ fn a_higher_layer_wins_value_by_value() {
     assert_eq!(from_flags.regions, ids(&["r-a"]));
     assert!(from_flags.no_agent);
     assert_eq!((from_flags.instance.as_str(), from_flags.switches.pick_up_s), ("a", 0));
-    assert_eq!(from_flags.hook, Some(Hook::Tcx));
+    assert_eq!((from_flags.hook, from_flags.switches.check_s), (Some(Hook::Tcx), 1));
     assert_eq!(from_flags.switches.dhcp_servers, ["10.0.0.3".parse::<Ipv4Addr>().unwrap()]);
     assert_eq!(from_flags.binds, from_environment.binds);
 }
@@ -188,6 +190,8 @@ fn an_error_names_its_place() {
         ("region = ['a b']", "/p.toml:1:11: `a b`: `a b` is not a RegionId"),
         ("[[bind]]\ninterface = 'eni-1'", "/p.toml:1:1: missing field `device`"),
         ("[[bind]]\ninterface = 'é ö'\ndevice = 'd'", "/p.toml:2:13: `é ö`: "),
+        ("\ncheck-seconds = 0", "/p.toml:2:17: 0 seconds are not from 1 to 3600"),
+        ("check-seconds = 3601", "/p.toml:1:17: 3601 seconds are not from 1 to 3600"),
         ("hook = 'xdp'", "/p.toml:1:8: `xdp`: there is no such hook"),
         ("[quotas]\nrules = 1", "/p.toml:2:1: quota `rules`: there is no such quota"),
         (

@@ -8,6 +8,7 @@
 
 mod demo;
 mod groups;
+mod heal;
 mod instances;
 mod life;
 mod rules;

@@ -49,6 +49,8 @@ pub enum Request {
     Drops {},
     /// List what was let through and why.
     Passes {},
+    /// List how often others' changes in the kernel were put right.
+    Heals {},
     /// How the server stands.
     Status {},
     /// Make an account.
@@ -131,6 +133,7 @@ impl Request {
             | Request::Hits {}
             | Request::Drops {}
             | Request::Passes {}
+            | Request::Heals {}
             | Request::Status {}
             | Request::CreateAccount { .. }
             | Request::Accounts {}
@@ -183,6 +186,8 @@ pub enum Answer {
     Drops(Vec<ReasonRow>),
     /// To `passes`.
     Passes(Vec<ReasonRow>),
+    /// To `heals`.
+    Heals(Vec<HealRow>),
     /// To `status`.
     Status(Status),
     /// To `create-account`.
@@ -247,6 +252,15 @@ pub struct ReasonRow {
     pub reason: String,
     /// Packets that it decided about.
     pub packets: u64,
+}
+
+/// How often others' changes in the kernel were put right, since the agent started.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct HealRow {
+    /// What they changed: `devices`, `slots`, `members`, `policies` or `settings`.
+    pub changed: String,
+    /// How often.
+    pub times: u64,
 }
 
 /// How the server stands.

@@ -179,6 +179,7 @@ impl Administration {
             Request::Bindings {} => self.bindings().await.map(Answer::Bindings),
             Request::Hits {} => self.ask_host(|view| view.hits()).await.map(Answer::Hits),
             Request::Drops {} => self.ask_host(|view| view.drops()).await.map(Answer::Drops),
+            Request::Heals {} => self.ask_host(|view| view.heals()).await.map(Answer::Heals),
             Request::Passes {} => self.ask_host(|view| view.passes()).await.map(Answer::Passes),
             Request::Status {} => Ok(Answer::Status(self.status())),
             Request::CreateAccount { name } => self.create_account(&name).await,

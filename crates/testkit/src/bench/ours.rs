@@ -54,7 +54,7 @@ impl Ours {
         let events = datapath.events().map_err(failed)?;
         let file = LedgerFile::new(ledger.path()).map_err(failed)?;
         let boot_id = boot_id().map_err(failed)?;
-        let settings = Settings { boot_id, pick_up_s: 0, keep_established: false };
+        let settings = Settings { boot_id, pick_up_s: 0, keep_established: false, check_s: 1 };
         let agent = Agent::new(datapath, file, settings).map_err(failed)?;
         Ok(Self { agent, events, pinned, _ledger: ledger })
     }
