@@ -31,7 +31,7 @@ impl core::fmt::Display for PolicyError {
 
 impl core::error::Error for PolicyError {}
 
-/// Idle times of an interface's flows (`spec.md` section 4), in seconds.
+/// Idle times of an interface's flows (`docs/reference/verdicts.md`, section 4), in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IdleTimes {
     /// TCP, established.

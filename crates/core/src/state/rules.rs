@@ -241,6 +241,8 @@ impl State {
             .map(|text| self.account_called(text).map(|account| account.id));
         match (by_id, by_name) {
             (None, None) => Ok(Some(context.caller)),
+            // Neither is there, so that nothing says that they differ.
+            (Some(None), Some(None)) => Ok(None),
             (Some(one), None) | (None, Some(one)) => Ok(one),
             (Some(Some(one)), Some(Some(other))) if one == other => Ok(Some(one)),
             (Some(_), Some(_)) => Err(ApiError::invalid(
@@ -264,7 +266,7 @@ impl State {
                 self.find_by_content(group, specs)
             }
             RevokedRules::Ids(ids) => {
-                check_count(ids.len(), command.direction, &[])?;
+                check_id_count(ids.len())?;
                 find_by_id(group, command.direction, ids)?
             }
         };
@@ -347,6 +349,14 @@ pub(super) fn check_count(
         return Err(ApiError::invalid("InvalidParam.Permissions", message).at("Permissions"));
     }
     Ok(())
+}
+
+fn check_id_count(count: usize) -> Result<(), ApiError> {
+    if count <= PERMISSIONS_PER_CALL_MAX {
+        return Ok(());
+    }
+    let message = alloc::format!("A call may name at most {PERMISSIONS_PER_CALL_MAX} rules.");
+    Err(ApiError::invalid("InvalidParam.SecurityGroupRuleId", message).at("SecurityGroupRuleId"))
 }
 
 fn find_by_id(

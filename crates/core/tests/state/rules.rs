@@ -125,6 +125,7 @@ fn a_peer_group_must_be_one_that_may_be_named() {
         egress g peer=h owner=42 => 404 InvalidDestGroupId.NotFound DestGroupId
         egress g peer=h owner=7 => 404 InvalidDestGroupId.NotFound DestGroupId
         egress g peer=h account=nobody => 404 InvalidDestGroupId.NotFound DestGroupId
+        egress g peer=h owner=7 account=nobody => 404 InvalidDestGroupId.NotFound DestGroupId
         egress g peer=h owner=42 account=root => \
             400 InvalidParam.DestGroupOwner DestGroupOwnerAccount
         egress g peer=h owner=ROOT account=other@example.com => \
