@@ -5,6 +5,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use portcullis_core::limits::FLOWS_PER_INTERFACE_DEFAULT;
 use portcullis_core::net::{Family, Prefix};
 use portcullis_core::resolve::InterfacePolicy;
 use portcullis_core::rule::{Direction, Policy};
@@ -22,9 +23,6 @@ pub const IDLE_ESTABLISHED_S: u64 = 910;
 pub const IDLE_CLOSED_S: u64 = 3;
 /// Idle time of UDP flows unless configured.
 pub const IDLE_UDP_S: u64 = 30;
-/// Most flow entries of an interface unless configured.
-pub const FLOW_QUOTA: u64 = 65_536;
-
 /// What an interface's blob holds beside its policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InterfaceSettings {
@@ -51,7 +49,7 @@ impl InterfaceSettings {
             idle_established_s: IDLE_ESTABLISHED_S,
             idle_closed_s: IDLE_CLOSED_S,
             idle_udp_s: IDLE_UDP_S,
-            quota: FLOW_QUOTA,
+            quota: FLOWS_PER_INTERFACE_DEFAULT as u64,
         }
     }
 }
