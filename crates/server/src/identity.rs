@@ -6,9 +6,6 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The name by which this server calls itself in errors (`HostId`).
-pub const HOST_ID: &str = "portcullis";
-
 /// Access key ids begin like the public service's: tools look for it.
 const ACCESS_KEY_ID_PREFIX: &str = "LTAI";
 const ACCESS_KEY_ID_LENGTH: usize = 24;

@@ -47,11 +47,14 @@ pub(crate) fn body_unreadable(cause: &dyn std::error::Error) -> Refusal {
     Code { name: "InvalidParameter.Body", status: 400 }.refuse(message)
 }
 
+/// `HostId` where no request was read: else it is the request's `Host`.
+const HOST_ID: &str = "portcullis";
+
 /// Of a request that was not read, so that nobody knows which format it asks for.
 pub(crate) fn too_many_connections() -> HttpResponse {
     let body = serde_json::json!({
         "RequestId": request_id(),
-        "HostId": crate::identity::HOST_ID,
+        "HostId": HOST_ID,
         "Code": "ServiceUnavailable",
         "Message": "The server has too many connections. Try again.",
         "Recommend": "",

@@ -11,6 +11,7 @@ use portcullis_wire::ecs::carrier::Call;
 use portcullis_wire::ecs::decode::{Decoded, decode};
 use portcullis_wire::ecs::http::HttpRequest;
 use portcullis_wire::ecs::refusal::Refusal;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// What every action of its kind takes, which a case of any one shows.
@@ -112,13 +113,19 @@ fn without_names(value: &str) -> String {
 
 /// The parameters of a call that is read as a command, from the cases.
 fn sound_call(cases: &[Case], action: &'static Action) -> Vec<(String, String)> {
+    sound_call_with(cases, action, "")
+}
+
+/// The same, of a call with a parameter whose name begins so.
+fn sound_call_with(cases: &[Case], action: &'static Action, start: &str) -> Vec<(String, String)> {
     let sound = of_action(cases, action).into_iter().find_map(|exchange| {
         let filled =
             exchange.parameters.iter().map(|(name, value)| (name.clone(), without_names(value)));
         let pairs: Vec<_> = filled.collect();
-        decoded(action, &pairs).is_ok().then_some(pairs)
+        let has_start = start.is_empty() || pairs.iter().any(|(name, _)| name.starts_with(start));
+        (has_start && decoded(action, &pairs).is_ok()).then_some(pairs)
     });
-    sound.unwrap_or_else(|| panic!("no case of {} is read as a command", action.name))
+    sound.unwrap_or_else(|| panic!("no case of {} with {start} is read as a command", action.name))
 }
 
 /// A value of a parameter that comes to nothing; what it says does not matter.
@@ -139,24 +146,26 @@ fn what_has_no_effect_changes_no_command() {
         if rows.peek().is_none() {
             continue;
         }
-        let mut pairs = sound_call(&cases, action);
-        let before = decoded(action, &pairs).unwrap();
-        // Whatever stands in a list makes an item of it, so that item must be there already.
-        let lists: Vec<String> = pairs.iter().map(|(name, _)| name.clone()).collect();
-        let has_item = |name: &str| match name.rsplit_once(".1.") {
-            Some((list, _)) => lists.iter().any(|own| own.starts_with(&format!("{list}.1."))),
-            None => true,
-        };
+        let mut samples: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
         for row in rows {
+            // Whatever stands in a list that is obeyed makes an item of it, so that item must be
+            // there already.
+            let item = row.name.rsplit_once(".N.").map(|(list, _)| list).filter(|list| {
+                let list = action.parameter(&format!("{list}.N"));
+                list.is_some_and(|list| list.effect == Effect::Obeyed)
+            });
+            let start = item.map_or_else(String::new, |list| format!("{}.1.", first(list)));
+            let sample = || sound_call_with(&cases, action, &start);
+            let pairs = samples.entry(start.clone()).or_insert_with(sample);
             let name = first(row.name);
-            if !has_item(&name) {
-                continue;
-            }
             pairs.retain(|(own, _)| *own != name);
             pairs.push((name, any_value(row.kind).to_owned()));
         }
-        let after = decoded(action, &pairs).unwrap_or_else(|refusal| panic!("{refusal}"));
-        assert_eq!(before.command, after.command, "{}", action.name);
+        for (start, pairs) in samples {
+            let before = decoded(action, &sound_call_with(&cases, action, &start)).unwrap();
+            let after = decoded(action, &pairs).unwrap_or_else(|refusal| panic!("{refusal}"));
+            assert_eq!(before.command, after.command, "{} {start}", action.name);
+        }
     }
 }
 

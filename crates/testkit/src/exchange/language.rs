@@ -34,7 +34,7 @@
 //!   Path count NUMBER        … is a list of so many
 //!   Path is TYPE             … is a string, number, bool, list, object or null
 //!   Path as name             keeps it for later steps
-//!   body has text            the raw body holds this
+//!   body has text            the raw body holds this; of XML nothing else can be asked
 //!   header Name has text     a header field is so; also with `=` and `absent`
 //! ```
 //!

@@ -248,6 +248,9 @@ impl<S: Server> Player<'_, S> {
                 rule => Err(format!("body: {rule:?}")),
             };
         }
+        if body.is_null() {
+            return Err(format!("`{path}` is asked of XML, of which `body has` can be asked only"));
+        }
         let found = find(body, path);
         let plain = found.map(plain);
         let holds = match &check.rule {
