@@ -40,6 +40,13 @@ fn the_tables_are_explained_without_a_server() {
         assert!(said.starts_with("AuthorizeSecurityGroupEgress (Ecs)\n"), "{said}");
         assert!(said.contains("\n  DestCidrIp (text)\n"), "{said}");
     }
+    for (name, product, other) in
+        [("TagResources", "Ecs", "Vpc"), ("Vpc.TagResources", "Vpc", "Ecs")]
+    {
+        let (_, said) = explain(&["api", name, "--help"]);
+        assert!(said.starts_with(&format!("TagResources ({product})\n")), "{said}");
+        assert!(said.contains(&format!("this name is `{other}.TagResources`")), "{said}");
+    }
 }
 
 #[test]
@@ -52,11 +59,33 @@ fn what_cannot_be_called_is_named() {
         (&["api", "CreateVpc", "A.1=x"], "CreateVpc has no parameter `A.1`"),
         (&["api", "--endpoint", "nowhere", "CreateVpc"], "error[BadEndpoint]: `nowhere`"),
         (&["api", "--data", "/nowhere", "CreateVpc"], "error[NoAccessKey]: "),
+        (&["api", "Nonesuch.TagResources"], "there is no action `Nonesuch.TagResources`"),
+        (&["api", "Ecs.CreateVpc"], "there is no action `Ecs.CreateVpc`"),
     ] {
         let (status, said) = explain(arguments);
         assert_eq!(status, 2, "{said}");
         assert!(said.contains(expected), "{said}");
         assert!(said.contains("\n  help: "), "{said}");
+    }
+}
+
+#[test]
+fn half_a_key_is_not_made_whole_from_the_data_directory() {
+    let folder = tempfile::tempdir().unwrap();
+    let names =
+        ["PORTCULLIS_ACCESS_KEY_ID", "PORTCULLIS_ACCESS_KEY_SECRET", "PORTCULLIS_SECURITY_TOKEN"];
+    let [id, secret, token] = names;
+    let root = format!("{id}=root\n{secret}=root\n");
+    std::fs::write(folder.path().join("credentials"), root).unwrap();
+    for (set, unset) in [(id, secret), (secret, id), (token, id)] {
+        let mut command = std::process::Command::new(PROGRAM);
+        command.args(["api", "--endpoint", "http://127.0.0.1:1", "--data"]).arg(folder.path());
+        command.arg("DescribeRegions").env("PORTCULLIS_CONFIG", "/dev/null");
+        names.iter().for_each(|name| _ = command.env_remove(name));
+        let output = command.env(set, "x").output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(&format!("{set} is set and {unset} is not")), "{said}");
+        assert_eq!(output.status.code(), Some(2), "{said}");
     }
 }
 
@@ -84,6 +113,10 @@ fn a_call_is_signed_answered_or_refused() {
     assert_eq!(found["Vpcs"]["Vpc"][0]["VpcName"], "a b+=&");
     let tags = ["CreateSecurityGroup", "--VpcId", vpc, "--Tag.1.Key", "k", "--Tag.1.Value", "v"];
     json(&call(&product, &tags));
+    let tags = ["--ResourceType", "VPC", "--ResourceId.1", vpc, "--Tag.1.Key", "k"];
+    json(&call(&product, &[&["Vpc.TagResources"][..], &tags].concat()));
+    let listed = json(&call(&product, &[&["vpc.ListTagResources"][..], &tags[..4]].concat()));
+    assert_eq!(listed["TagResources"]["TagResource"][0]["TagKey"], "k");
     let refused = call(&product, &["DescribeSecurityGroupAttribute", "--SecurityGroupId", "sg-x"]);
     assert_eq!(refused.status.code(), Some(1));
     let said = String::from_utf8(refused.stderr).unwrap();

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use portcullis_server::clock::{Clock, SystemClock};
 use portcullis_server::directory::DataDirectory;
 use portcullis_server::identity::request_id;
-use portcullis_wire::ecs::action::{self, Action};
+use portcullis_wire::ecs::action::{self, Action, Product};
 use portcullis_wire::ecs::form::encode_pairs;
 use portcullis_wire::ecs::help;
 use portcullis_wire::ecs::parameters::Parameters;
@@ -16,7 +16,7 @@ use portcullis_wire::ecs::time;
 use serde_json::Value;
 
 use crate::client::{self, Answer, Endpoint};
-use crate::commands::serve::{KEY_ID_VARIABLE, KEY_SECRET_VARIABLE};
+use crate::commands::serve::{KEY_ID_VARIABLE, KEY_SECRET_VARIABLE, half};
 use crate::commands::sign::SECURITY_TOKEN_VARIABLE;
 use crate::configuration::{Configuration, Flags, variable_text};
 use crate::failure::{Failure, STATUS_BAD_INPUT};
@@ -31,6 +31,9 @@ Calls an action of a running server and prints its answer.
 
 Usage: portcullis api [OPTIONS] ACTION [--NAME VALUE | --NAME=VALUE | NAME=VALUE]...
        portcullis api ACTION --help
+
+Where two products have an action of one name, ACTION is that of Ecs; the other one is named with
+its product, like Vpc.TagResources.
 
 Options, ahead of the action:
   --endpoint URL      where the server answers [default: where `serve` is configured to]
@@ -75,12 +78,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         print!("{USAGE}{}", help::overview());
         return Ok(());
     };
-    let action = action::all().find(|action| action.name == name).ok_or_else(|| {
-        let help = "`portcullis api --help` lists what there is";
-        bad_input("NoSuchAction", format!("there is no action `{name}`"), help)
-    })?;
+    let (action, product) = find_action(name)?;
     if arguments.help || rest.iter().any(|word| word == "--help" || word == "-h") {
-        print!("{}", help::page(action));
+        print!("{}{}", help::page(action), others(action));
         return Ok(());
     }
     let environment = |name: &str| std::env::var_os(name);
@@ -108,11 +108,46 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         put(&mut parameters, "RegionId", &region.unwrap_or_default())?;
     }
     let key = Key::find(&configuration)?;
-    let form = sign(action, parameters, &key)?;
+    let form = sign(action, product, parameters, &key)?;
     let help = "check that the server runs and the endpoint is right";
     let answer = client::post(&endpoint, authority.as_deref(), &form)
         .map_err(|error| Failure::new("NoAnswer", error, help))?;
     print_answer(&answer)
+}
+
+/// The action of a name with the product it is called of: `Vpc.TagResources`, or the name alone.
+fn find_action(name: &str) -> Result<(&'static Action, Product), Failure> {
+    let unknown = || {
+        let help = "`portcullis api --help` lists what there is";
+        bad_input("NoSuchAction", format!("there is no action `{name}`"), help)
+    };
+    let (product, bare) = match name.split_once('.') {
+        Some((product, bare)) => {
+            let mut all = Product::ALL.into_iter();
+            let named = all.find(|own| own.name().eq_ignore_ascii_case(product));
+            (Some(named.ok_or_else(unknown)?), bare)
+        }
+        None => (None, name),
+    };
+    let mut tables = action::all().filter(|action| action.name == bare);
+    let found = tables.find_map(|action| {
+        let mut products = action.products.iter().copied();
+        let called = products.find(|own| product.is_none_or(|product| product == *own))?;
+        Some((action, called))
+    });
+    found.ok_or_else(unknown)
+}
+
+/// What else has the name of an action, in a sentence.
+fn others(action: &Action) -> String {
+    let same = action::all().filter(|other| other.name == action.name);
+    let others = same.filter(|other| other.products != action.products);
+    others
+        .flat_map(|other| other.products)
+        .map(|product| {
+            format!("\nAnother action of this name is `{}.{}`.\n", product.name(), action.name)
+        })
+        .collect()
 }
 
 /// An access key as calls need it.
@@ -130,10 +165,15 @@ impl Key {
                 .map_err(Failure::of_configuration)
         };
         let token = variable(SECURITY_TOKEN_VARIABLE)?;
-        if let (Some(id), Some(secret)) =
-            (variable(KEY_ID_VARIABLE)?, variable(KEY_SECRET_VARIABLE)?)
-        {
-            return Ok(Self { id, secret, token });
+        // Half a key never makes the call another's: that of the data directory may be root's.
+        match (variable(KEY_ID_VARIABLE)?, variable(KEY_SECRET_VARIABLE)?) {
+            (Some(id), Some(secret)) => return Ok(Self { id, secret, token }),
+            (Some(_), None) => return Err(half(KEY_ID_VARIABLE, KEY_SECRET_VARIABLE)),
+            (None, Some(_)) => return Err(half(KEY_SECRET_VARIABLE, KEY_ID_VARIABLE)),
+            (None, None) if token.is_some() => {
+                return Err(half(SECURITY_TOKEN_VARIABLE, KEY_ID_VARIABLE));
+            }
+            (None, None) => {}
         }
         let path = DataDirectory::at(&configuration.data).credentials();
         let none = |cause: String| {
@@ -184,11 +224,15 @@ fn read_parameters(action: &Action, words: &[String]) -> Result<Parameters, Fail
 }
 
 /// The call as a signed form.
-fn sign(action: &Action, mut parameters: Parameters, key: &Key) -> Result<String, Failure> {
-    let version = action.products.first().map_or("", |product| product.version());
+fn sign(
+    action: &Action,
+    product: Product,
+    mut parameters: Parameters,
+    key: &Key,
+) -> Result<String, Failure> {
     for (name, value) in [
         ("Action", action.name),
-        ("Version", version),
+        ("Version", product.version()),
         ("Format", "JSON"),
         ("AccessKeyId", &key.id),
         ("SignatureMethod", rpc::METHOD),

@@ -196,7 +196,7 @@ fn first_key(
     }
 }
 
-fn half(set: &str, unset: &str) -> Failure {
+pub(crate) fn half(set: &str, unset: &str) -> Failure {
     Failure::of_configuration(ConfigurationError {
         place: unset.to_owned(),
         message: format!("{set} is set and {unset} is not"),
