@@ -66,8 +66,8 @@ impl Limits {
     pub const BATCH_MAX: usize = 256;
     /// Half an hour of 2,000 requests a second, in about 130 MB at worst.
     pub const NONCES_MAX: usize = 4_000_000;
-    /// A minute: proxies cut what takes longer.
-    pub const WAIT_TIME_MAX_MS: u64 = 60_000;
+    /// What a call may ask for.
+    pub const WAIT_TIME_MAX_MS: u64 = portcullis_wire::ecs::limits::WAIT_TIMEOUT_MS_MAX;
     /// Longer than the default `WaitTimeout`, shorter than a service manager's patience.
     pub const GRACE_TIME_MAX_MS: u64 = 15_000;
     /// A command is a few names long.

@@ -2,12 +2,10 @@
 //! once and opens as its policy says when that is loaded; this command waits for it.
 
 use portcullis_server::control::message::{Answer, Request};
+use portcullis_wire::ecs::limits::{WAIT_TIMEOUT_MS_DEFAULT, WAIT_TIMEOUT_MS_MAX};
 
 use crate::commands::socket::{Place, Print, print_changed, strange};
 use crate::failure::Failure;
-
-/// How long to wait unless told otherwise, in milliseconds.
-pub(crate) const WAIT_TIMEOUT_MS_DEFAULT: u64 = 10_000;
 
 /// What is tied to what.
 #[derive(Debug, clap::Args)]
@@ -19,7 +17,8 @@ pub(crate) struct Arguments {
     #[arg(value_name = "IFNAME")]
     device: String,
     /// How long to wait until the policy is in force
-    #[arg(long, value_name = "MILLISECONDS", default_value_t = WAIT_TIMEOUT_MS_DEFAULT)]
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = WAIT_TIMEOUT_MS_DEFAULT,
+          value_parser = clap::value_parser!(u64).range(..=WAIT_TIMEOUT_MS_MAX))]
     wait_timeout_ms: u64,
     #[command(flatten)]
     place: Place,

@@ -2,9 +2,9 @@
 
 use portcullis_server::control::message::{Answer, Request};
 
-use crate::commands::bind::WAIT_TIMEOUT_MS_DEFAULT;
 use crate::commands::socket::{Place, Print, print_changed, strange};
 use crate::failure::Failure;
+use portcullis_wire::ecs::limits::{WAIT_TIMEOUT_MS_DEFAULT, WAIT_TIMEOUT_MS_MAX};
 
 /// What is untied.
 #[derive(Debug, clap::Args)]
@@ -13,7 +13,8 @@ pub(crate) struct Arguments {
     #[arg(value_name = "ENI")]
     interface: String,
     /// How long to wait until the device is released
-    #[arg(long, value_name = "MILLISECONDS", default_value_t = WAIT_TIMEOUT_MS_DEFAULT)]
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = WAIT_TIMEOUT_MS_DEFAULT,
+          value_parser = clap::value_parser!(u64).range(..=WAIT_TIMEOUT_MS_MAX))]
     wait_timeout_ms: u64,
     #[command(flatten)]
     place: Place,

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use portcullis_core::command::Edit;
 
-use super::action::{Action, Effect, Parameter};
+use super::action::{Action, Effect, Kind, Parameter};
 use super::parameters::Parameters;
 use super::refusal::{Refusal, code, shown};
 
@@ -179,6 +179,14 @@ impl<'a> Arguments<'a> {
             Some((list, number)) => format!("{list}.{number}.{name}"),
             None => name.to_owned(),
         }
+    }
+
+    /// Whether something comes of a name in the call, beside refusing it.
+    pub fn obeys(&self, name: &str) -> bool {
+        let place = self.place(name);
+        // A list of structures has no more to say than its fields.
+        let mut rows = self.action.parameters().filter(|row| row.kind != Kind::Structures);
+        rows.any(|row| row.effect == Effect::Obeyed && row.covers(&place))
     }
 
     /// All parameters with their values, for what concerns them together.

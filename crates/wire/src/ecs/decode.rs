@@ -91,7 +91,9 @@ fn digest(action: &Action, call: &Call<'_>, region: &Option<RegionId>) -> [u8; 3
             && action.parameters().any(|parameter| self::root(parameter.name) == root)
     };
     // An empty value is as if absent, but for the text that a Modify action clears by it.
-    let clears = |name: &str| name == "Description" && action.name.starts_with("Modify");
+    let clears = |name: &str| {
+        name.rsplit('.').next() == Some("Description") && action.name.starts_with("Modify")
+    };
     for (name, value) in call.parameters.pairs() {
         if known(name) && (!value.is_empty() || clears(name)) {
             put(name);
@@ -156,6 +158,12 @@ mod tests {
         };
         assert_ne!(modify("&Description="), modify(""));
         assert_eq!(modify("&NetworkInterfaceName="), modify(""));
+        let entry = |more: &str| {
+            let call = "Action=ModifyPrefixList&RegionId=r-1&PrefixListId=p&ClientToken=t\
+                &AddEntry.1.Cidr=10.0.0.0/8";
+            digest_of(&HttpRequest::new("GET", &format!("/?{call}{more}")))
+        };
+        assert_ne!(entry("&AddEntry.1.Description="), entry(""));
         assert_eq!(digest_of(&get("RegionId=r-1&Description=")), digest_of(&get("RegionId=r-1")));
     }
 

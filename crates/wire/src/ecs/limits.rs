@@ -31,12 +31,11 @@ pub const SIGNED_HEADERS_MAX: usize = 64;
 /// Most bytes of the message that the gateway's dialect repeats in a header field; clients bound
 /// the head of an answer.
 pub const GATEWAY_MESSAGE_BYTES_MAX: usize = 4096;
-/// Longest wait for enforcement that a call may ask for, in milliseconds.
-pub const WAIT_TIMEOUT_MS_MAX: u64 = 600_000;
+/// Longest wait for enforcement that may be asked for, in milliseconds: proxies cut what takes
+/// longer than a minute.
+pub const WAIT_TIMEOUT_MS_MAX: u64 = 60_000;
 /// The wait for enforcement where the call names none, in milliseconds.
 pub const WAIT_TIMEOUT_MS_DEFAULT: u64 = 10_000;
-/// Most tags that one call may name; how many a thing may have is the state's bound.
-pub const TAGS_PER_CALL_MAX: usize = 100;
 /// Most groups that one call may name for an interface; how many it may be in is a quota.
 pub const INTERFACE_GROUPS_NAMED_MAX: usize = 64;
 /// Most interfaces that one RunInstances may name; how many an instance may have is a quota.

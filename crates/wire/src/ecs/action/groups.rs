@@ -1,5 +1,4 @@
 //! Security groups without their rules.
-use std::str::FromStr;
 
 use portcullis_core::command::{
     Command, CreateSecurityGroup, DescribeSecurityGroupAttribute, DescribeSecurityGroups,
@@ -7,8 +6,7 @@ use portcullis_core::command::{
 };
 use portcullis_core::ids::SecurityGroupId;
 use portcullis_core::limits::{
-    IDS_PER_FILTER_MAX, LONG_RESULTS_DEFAULT, MAX_RESULTS_MAX, REFERENCED_GROUPS_PER_CALL_MAX,
-    RULE_RESULTS_MAX,
+    LONG_RESULTS_DEFAULT, MAX_RESULTS_MAX, REFERENCED_GROUPS_PER_CALL_MAX, RULE_RESULTS_MAX,
 };
 use portcullis_core::records::NicType;
 use portcullis_core::rule::{Direction, Policy};
@@ -20,7 +18,6 @@ use super::shared::{
 };
 use super::{Action, Kind, Parameter, Product};
 use crate::ecs::arguments::Arguments;
-use crate::ecs::json::Json;
 use crate::ecs::refusal::{Refusal, code};
 
 const NAME_LIMITS: &str = "2 to 128 letters, digits, `:`, `_`, `.`, `-` that begin with a letter";
@@ -195,7 +192,7 @@ const DESCRIBE: &[Parameter] = &[
 
 fn describe(arguments: &Arguments<'_>) -> Result<Command, Refusal> {
     let one: Option<SecurityGroupId> = arguments.parse("SecurityGroupId")?;
-    let many = arguments.convert("SecurityGroupIds", json_ids)?;
+    let many = shared::json_list(arguments, "SecurityGroupIds")?;
     let groups = match (one, many) {
         (Some(one), Some(many)) => Some(many.into_iter().filter(|id| *id == one).collect()),
         (Some(one), None) => Some(vec![one]),
@@ -214,21 +211,6 @@ fn describe(arguments: &Arguments<'_>) -> Result<Command, Refusal> {
         tags: shared::tag_filters(arguments)?,
         paging: shared::pages_or_tokens(arguments, MAX_RESULTS_MAX)?,
     }))
-}
-
-/// Ids of a JSON list in one text.
-fn json_ids<T: FromStr>(text: &str) -> Option<Vec<T>> {
-    let Ok(Json::List(items)) = Json::read(text.as_bytes(), "SecurityGroupIds") else {
-        return None;
-    };
-    if items.len() > IDS_PER_FILTER_MAX {
-        return None;
-    }
-    let ids = items.into_iter().map(|item| match item {
-        Json::Text(text) => text.parse().ok(),
-        Json::Null | Json::List(_) | Json::Object(_) => None,
-    });
-    ids.collect()
 }
 
 fn describe_attribute(arguments: &Arguments<'_>) -> Result<Command, Refusal> {

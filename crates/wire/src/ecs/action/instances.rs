@@ -1,7 +1,6 @@
 //! Instances: the rows and decoders of their actions. An instance is registered, not run: what asks
 //! for a machine stands in `machines`.
 use std::net::Ipv4Addr;
-use std::str::FromStr;
 
 use portcullis_core::command::{
     BatchMode, Command, CreateNetworkInterface, DeleteInstances, DescribeInstances, InstanceBatch,
@@ -24,7 +23,6 @@ use super::shared::{
 };
 use super::{Action, Kind, Parameter, Product};
 use crate::ecs::arguments::Arguments;
-use crate::ecs::json::Json;
 use crate::ecs::limits::INTERFACE_GROUPS_NAMED_MAX;
 use crate::ecs::refusal::{Refusal, code};
 
@@ -454,12 +452,12 @@ fn describe(arguments: &Arguments<'_>) -> Result<Command, Refusal> {
         nothing |= asks_for_the_other(arguments, name, values)?;
     }
     let filters = InstanceFilters {
-        instances: arguments.convert("InstanceIds", json_list)?,
+        instances: shared::json_list(arguments, "InstanceIds")?,
         group: arguments.parse("SecurityGroupId")?,
         vpc: arguments.parse("VpcId")?,
         vswitch: arguments.parse("VSwitchId")?,
         zone: arguments.parse("ZoneId")?,
-        private_addresses: arguments.convert("PrivateIpAddresses", json_list::<Ipv4Addr>)?,
+        private_addresses: shared::json_list::<Ipv4Addr>(arguments, "PrivateIpAddresses")?,
         ipv6_addresses: arguments.list("Ipv6Address.N", IDS_PER_FILTER_MAX)?,
         name: arguments.text("InstanceName").map(str::to_owned),
         status,
@@ -472,19 +470,6 @@ fn describe(arguments: &Arguments<'_>) -> Result<Command, Refusal> {
     };
     let paging = shared::pages_or_tokens(arguments, MAX_RESULTS_MAX)?;
     Ok(Command::DescribeInstances(Box::new(DescribeInstances { filters, paging })))
-}
-
-/// Values of a JSON list in one text.
-fn json_list<T: FromStr>(text: &str) -> Option<Vec<T>> {
-    let Ok(Json::List(items)) = Json::read(text.as_bytes(), "InstanceIds") else { return None };
-    if items.len() > IDS_PER_FILTER_MAX {
-        return None;
-    }
-    let values = items.into_iter().map(|item| match item {
-        Json::Text(text) => text.parse().ok(),
-        Json::Null | Json::List(_) | Json::Object(_) => None,
-    });
-    values.collect()
 }
 
 const MODIFY: &[Parameter] = &[
@@ -521,7 +506,7 @@ fn modify(arguments: &Arguments<'_>) -> Result<Command, Refusal> {
         instance: arguments.required("InstanceId")?,
         groups: Some(groups).filter(|groups| !groups.is_empty()),
         name: arguments.parse("InstanceName")?,
-        description: shared::edit(arguments, "Description")?,
+        description: arguments.edit("Description")?,
         host_name: arguments.parse("HostName")?,
         deletion_protection: arguments.boolean("DeletionProtection")?,
         queue_number: arguments.integer("NetworkInterfaceQueueNumber", 1..=QUEUE_NUMBER_MAX)?,

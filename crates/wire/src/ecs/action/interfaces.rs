@@ -420,7 +420,7 @@ fn modify(arguments: &Arguments<'_>) -> Result<Command, Refusal> {
         interface: arguments.required("NetworkInterfaceId")?,
         groups: Some(groups).filter(|groups| !groups.is_empty()),
         name: arguments.parse("NetworkInterfaceName")?,
-        description: shared::edit(arguments, "Description")?,
+        description: arguments.edit("Description")?,
         source_dest_check: arguments.boolean("SourceDestCheck")?,
         delete_on_release: arguments.boolean("DeleteOnRelease")?,
         queue_number: queue_number(arguments)?,

@@ -165,7 +165,7 @@ const CREATE_VPC: &[Parameter] = &[
     text(
         "CidrBlock",
         code::CIDR_BLOCK,
-        "an IPv4 CIDR block",
+        "an IPv4 CIDR block, /8 to /28",
         "The IPv4 block; 172.16.0.0/12 by default.",
     ),
     boolean("EnableIpv6", "Whether it gets an IPv6 block, a /56."),
@@ -226,7 +226,7 @@ const MODIFY_VPC: &[Parameter] = &[
     text(
         "CidrBlock",
         code::CIDR_BLOCK,
-        "an IPv4 CIDR block",
+        "an IPv4 CIDR block, /8 to /28",
         "A new IPv4 block, in which all vSwitches lie.",
     ),
     boolean(
@@ -248,7 +248,7 @@ fn modify_vpc(arguments: &Arguments<'_>) -> Result<Command, Refusal> {
     Ok(Command::ModifyVpcAttribute(ModifyVpcAttribute {
         vpc: arguments.required("VpcId")?,
         name: arguments.parse("VpcName")?,
-        description: shared::edit(arguments, "Description")?,
+        description: arguments.edit("Description")?,
         cidr: arguments.parse("CidrBlock")?,
         ipv6: vpc_ipv6(arguments, "EnableIPv6")?,
     }))
@@ -283,8 +283,13 @@ const CREATE_VSWITCH: &[Parameter] = &[
     REGION_OPTIONAL,
     VPC_ID.required(),
     ZONE_ID.required(),
-    text("CidrBlock", code::CIDR_BLOCK, "an IPv4 CIDR block", "A part of the VPC's IPv4 block.")
-        .required(),
+    text(
+        "CidrBlock",
+        code::CIDR_BLOCK,
+        "an IPv4 CIDR block, /16 to /29",
+        "A part of the VPC's IPv4 block.",
+    )
+    .required(),
     integer(
         "Ipv6CidrBlock",
         "a number from 0 to 255",
@@ -370,7 +375,7 @@ fn modify_vswitch(arguments: &Arguments<'_>) -> Result<Command, Refusal> {
     Ok(Command::ModifyVSwitchAttribute(ModifyVSwitchAttribute {
         vswitch: arguments.required("VSwitchId")?,
         name: arguments.parse("VSwitchName")?,
-        description: shared::edit(arguments, "Description")?,
+        description: arguments.edit("Description")?,
         ipv6,
     }))
 }

@@ -207,6 +207,7 @@ fn further(
         let said = inner.parameters().pairs().filter(|(_, value)| !value.is_empty());
         let more = said
             .map(|(name, _)| name)
+            .filter(|name| inner.obeys(name))
             .find(|name| !["InstanceType", "NetworkInterfaceId"].contains(name));
         return match more {
             None => Ok(FurtherInterface::Existing(id)),

@@ -1,13 +1,18 @@
 //! Rows that several actions share, and how those rows are read.
 use std::str::FromStr;
 
-use portcullis_core::command::{Edit, Paging};
-use portcullis_core::limits::{MAX_RESULTS_DEFAULT, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
+use portcullis_core::command::Paging;
+use portcullis_core::limits::{
+    IDS_PER_FILTER_MAX, MAX_RESULTS_DEFAULT, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX,
+    TAGS_PER_RESOURCE_MAX,
+};
 use portcullis_core::text::{Tag, TagFilter, TagKey, TagValue, Tags, TagsError};
 
 use super::{Effect, Kind, Parameter};
 use crate::ecs::arguments::Arguments;
-use crate::ecs::limits::TAGS_PER_CALL_MAX;
+use crate::ecs::json::Json;
+use crate::ecs::limits::LIST_INDEX_MAX;
+use crate::ecs::parameters::Parameters;
 use crate::ecs::refusal::{Code, Refusal, code};
 
 /// The limits of a parameter that takes any text.
@@ -117,7 +122,7 @@ pub(super) const WRITE: &[Parameter] = &[
     boolean("WaitUntilEnforced", "Answer only when the change is in force, or the wait is over."),
     integer(
         "WaitTimeout",
-        "a number of milliseconds from 0 to 600000",
+        "a number of milliseconds from 0 to 60000",
         "How long `WaitUntilEnforced` waits, in milliseconds; 10000 by default.",
     ),
 ];
@@ -158,10 +163,20 @@ pub(super) fn one_of<T: Copy>(text: &str, names: &[(&str, T)]) -> Option<T> {
     names.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, value)| *value)
 }
 
+/// `Tag.N`, which no call may have more of than a resource may.
+fn tag_structures(arguments: &Arguments<'_>) -> Result<Vec<(usize, Parameters)>, Refusal> {
+    let tags = arguments.structures("Tag.N", LIST_INDEX_MAX)?;
+    if tags.len() > TAGS_PER_RESOURCE_MAX {
+        let message = format!("{} tags, {TAGS_PER_RESOURCE_MAX} at most", tags.len());
+        return Err(code::TAGS_EXCEED.refuse(message).at("Tag.N"));
+    }
+    Ok(tags)
+}
+
 /// The tags of a new thing.
 pub(super) fn tags(arguments: &Arguments<'_>) -> Result<Tags, Refusal> {
     let mut tags = Vec::new();
-    for (number, parameters) in arguments.structures("Tag.N", TAGS_PER_CALL_MAX)? {
+    for (number, parameters) in tag_structures(arguments)? {
         let (key, value) = key_and_value(&arguments.inner("Tag.N", number, &parameters))?;
         // A value left out is an empty one.
         let value = match value {
@@ -171,7 +186,10 @@ pub(super) fn tags(arguments: &Arguments<'_>) -> Result<Tags, Refusal> {
         tags.push(Tag { key, value });
     }
     Tags::new(tags).map_err(|error| match error {
-        TagsError::TooMany => code::TAGS_EXCEED.refuse("more than 20 tags").at("Tag.N"),
+        TagsError::TooMany => {
+            let message = format!("more than {TAGS_PER_RESOURCE_MAX} tags");
+            code::TAGS_EXCEED.refuse(message).at("Tag.N")
+        }
         TagsError::Duplicate(key) => code::TAG_DUPLICATE
             .refuse(format!("the tag key `{key}` is given twice"))
             .at("Tag.N.Key"),
@@ -181,7 +199,7 @@ pub(super) fn tags(arguments: &Arguments<'_>) -> Result<Tags, Refusal> {
 /// The tags that rows must have.
 pub(super) fn tag_filters(arguments: &Arguments<'_>) -> Result<Vec<TagFilter>, Refusal> {
     let mut filters = Vec::new();
-    for (number, parameters) in arguments.structures("Tag.N", TAGS_PER_CALL_MAX)? {
+    for (number, parameters) in tag_structures(arguments)? {
         let (key, value) = key_and_value(&arguments.inner("Tag.N", number, &parameters))?;
         filters.push(TagFilter { key, value });
     }
@@ -206,18 +224,6 @@ fn key_and_value(inner: &Arguments<'_>) -> Result<(TagKey, Option<TagValue>), Re
 
 fn parsed<T: FromStr>(text: &str) -> Option<T> {
     text.parse().ok()
-}
-
-/// A text that a Modify action may set, clear or leave.
-pub(super) fn edit<T: FromStr>(
-    arguments: &Arguments<'_>,
-    name: &'static str,
-) -> Result<Edit<T>, Refusal> {
-    Ok(match arguments.parse(name)? {
-        Some(text) => Edit::Set(text),
-        None if arguments.is_present(name) => Edit::Clear,
-        None => Edit::Keep,
-    })
 }
 
 /// `PageNumber` and `PageSize`.
@@ -267,4 +273,22 @@ pub(super) fn comma_list<T: FromStr>(
         return Err(code::TOO_MANY.refuse(message).at(name));
     }
     Ok(items)
+}
+
+/// Values of a JSON list in one text.
+pub(super) fn json_list<T: FromStr>(
+    arguments: &Arguments<'_>,
+    name: &'static str,
+) -> Result<Option<Vec<T>>, Refusal> {
+    arguments.convert(name, |text| {
+        let Ok(Json::List(items)) = Json::read(text.as_bytes(), name) else { return None };
+        if items.len() > IDS_PER_FILTER_MAX {
+            return None;
+        }
+        let values = items.into_iter().map(|item| match item {
+            Json::Text(text) => text.parse().ok(),
+            Json::Null | Json::List(_) | Json::Object(_) => None,
+        });
+        values.collect()
+    })
 }

@@ -292,9 +292,6 @@ fn untag(arguments: &Arguments<'_>, kinds: &Kinds) -> Result<Command, Refusal> {
 /// The tags of `Tag.N`, to the letter.
 fn exact(arguments: &Arguments<'_>) -> Result<Vec<TagSearch>, Refusal> {
     let filters = shared::tag_filters(arguments)?;
-    if filters.len() > TAGS_PER_RESOURCE_MAX {
-        return Err(code::TAGS_EXCEED.refuse("more than 20 tags").at("Tag.N"));
-    }
     let search = |filter: TagFilter| TagSearch {
         key: TagPattern::Is(filter.key.to_string()),
         values: filter.value.map(|value| TagPattern::Is(value.to_string())).into_iter().collect(),

@@ -137,14 +137,14 @@ pub fn verify(
 
 /// Names where the token was seen.
 fn bearer_refused(call: &Call<'_>) -> Refusal {
-    let header = call.request.header("x-acs-bearer-token").map(|_| "`x-acs-bearer-token`");
+    let header = call.request.header("x-acs-bearer-token").map(|_| "x-acs-bearer-token");
     let named = |name: &'static str| call.parameters.get(name).map(|_| name);
-    let parameter = named("BearerToken").or(named("SignatureType")).unwrap_or_default();
-    let seen = header.map_or_else(|| format!("`{parameter}`"), str::to_owned);
+    let parameter = named("BearerToken").or(named("SignatureType"));
+    let seen = header.or(parameter).unwrap_or_default();
     code::SIGNATURE_METHOD
-        .refuse(format!("bearer tokens are recognised but not accepted; seen in {seen}"))
+        .refuse(format!("bearer tokens are recognised but not accepted; seen in `{seen}`"))
         .with_help("Sign with an access key.")
-        .at("SignatureType")
+        .at(seen)
 }
 
 #[cfg(test)]
@@ -187,6 +187,7 @@ mod tests {
             let error = verify(&call, 0, |_| None).unwrap_err();
             assert_eq!(error.code, "InvalidSignatureMethod");
             assert!(error.message.ends_with(&format!("seen in {seen}")), "{error}");
+            assert_eq!(format!("`{}`", error.place), seen);
         }
     }
 }
