@@ -44,6 +44,16 @@ fn the_verifier_has_little_work() {
     }
 }
 
+/// A program that the kernel takes from nobody must not pass for a machine that lacks something.
+#[test]
+fn the_verifier_refuses_nothing() {
+    for missing in sys::probe().err().into_iter().flatten().map(|missing| missing.to_string()) {
+        let log = missing.split_once("Verifier output:").map_or("", |(_, log)| log);
+        let refused = log.contains(char::is_alphanumeric);
+        assert!(!refused, "the kernel refuses the program: {missing}");
+    }
+}
+
 #[test]
 fn words_and_members_are_read_back() {
     if !capability::need("kernel program", can_load) {

@@ -7,6 +7,7 @@ pub mod client;
 pub mod demo;
 pub mod differential;
 pub mod docs;
+pub mod endurance;
 pub mod exchange;
 pub mod lab;
 pub mod load;

@@ -70,6 +70,12 @@ const CHORES: &[Chore] = &[
         run: differential::run,
     },
     Chore {
+        name: "endurance",
+        usage: "endurance [--swaps N] [--deaths N] [--flood N] [--seed N]",
+        help: "policies swapped under load, an agent killed 1,000 times, floods at a full table",
+        run: differential::endurance,
+    },
+    Chore {
         name: "fuzz",
         usage: "fuzz [TARGET ...] [--seconds N]",
         help: "every decoder against made-up inputs, a minute each; for the night",

@@ -347,22 +347,32 @@ pub(super) struct TestRun {
     pub(super) cb: [u32; 2],
 }
 
-/// Runs a program once on a frame, as if it stood at the loopback device. `mark` and `segments` go
-/// into the packet's context.
+/// What a packet's context says in a test.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct TestContext {
+    pub(super) mark: u32,
+    /// The device it stands at, in the calling thread's network namespace; 0: the loopback device.
+    pub(super) device: u32,
+    /// Packets that it is cut into on the wire.
+    pub(super) segments: u32,
+}
+
+/// Runs a program once on a frame.
 pub(super) fn test_run(
     program: BorrowedFd<'_>,
     frame: &[u8],
-    mark: u32,
-    segments: u32,
+    said: TestContext,
 ) -> io::Result<TestRun> {
     // Offsets in struct __sk_buff.
     const MARK: usize = 8;
+    const DEVICE: usize = 40;
     const CB: usize = 48;
     const GSO_SEGS: usize = 164;
     const CONTEXT_BYTES: usize = 256;
     let mut context = [0u8; CONTEXT_BYTES];
-    context[MARK..MARK + 4].copy_from_slice(&mark.to_ne_bytes());
-    context[GSO_SEGS..GSO_SEGS + 4].copy_from_slice(&segments.to_ne_bytes());
+    for (at, value) in [(MARK, said.mark), (DEVICE, said.device), (GSO_SEGS, said.segments)] {
+        context[at..at + 4].copy_from_slice(&value.to_ne_bytes());
+    }
     let mut result = [0u8; CONTEXT_BYTES];
     let mut attribute = Attribute::default()
         .descriptor(0, program)

@@ -15,7 +15,7 @@ use portcullis_core::rule::Direction;
 use portcullis_core::verdict::Reason;
 
 use super::abi::{self, CONFIG_WORDS, SLOT_WORDS};
-use super::call::{self, Map};
+use super::call::{self, Map, TestContext};
 use super::hooks::{self, Hook, Hooks};
 use super::told::Told;
 use super::words::Words;
@@ -401,7 +401,8 @@ impl Datapath {
     }
 
     fn run_sweep(&self, mark: u32) -> io::Result<u32> {
-        call::test_run(self.programs.sweep.as_fd(), &EMPTY_FRAME, mark, 0).map(|run| run.cb[0])
+        let context = TestContext { mark, ..TestContext::default() };
+        call::test_run(self.programs.sweep.as_fd(), &EMPTY_FRAME, context).map(|run| run.cb[0])
     }
 
     /// Removes expired flows. Returns how many.
@@ -458,7 +459,17 @@ impl Datapath {
 
     /// Runs the program of a direction on a frame.
     pub fn test(&self, direction: Direction, frame: &[u8]) -> io::Result<TestVerdict> {
-        self.test_aggregate(direction, frame, 0)
+        self.test_in(direction, frame, TestContext::default())
+    }
+
+    /// The same at a device of the calling thread's network namespace.
+    pub fn test_at(
+        &self,
+        device: u32,
+        direction: Direction,
+        frame: &[u8],
+    ) -> io::Result<TestVerdict> {
+        self.test_in(direction, frame, TestContext { device, ..TestContext::default() })
     }
 
     /// Runs the program of a direction on a frame that is cut into so many packets on the wire.
@@ -468,7 +479,16 @@ impl Datapath {
         frame: &[u8],
         segments: u32,
     ) -> io::Result<TestVerdict> {
-        let run = call::test_run(self.direction_program(direction), frame, 0, segments)?;
+        self.test_in(direction, frame, TestContext { segments, ..TestContext::default() })
+    }
+
+    fn test_in(
+        &self,
+        direction: Direction,
+        frame: &[u8],
+        context: TestContext,
+    ) -> io::Result<TestVerdict> {
+        let run = call::test_run(self.direction_program(direction), frame, context)?;
         let accepted = run.cb[0] & abi::CB_ACCEPT != 0;
         // TCX_NEXT lets the packet on, TC_ACT_SHOT does not.
         let passed = match run.value {

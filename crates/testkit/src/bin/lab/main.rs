@@ -4,6 +4,7 @@
 mod datapath;
 mod demo;
 mod differential;
+mod endurance;
 mod load;
 mod world;
 
@@ -25,6 +26,8 @@ enum Command {
     Load(load::Arguments),
     Differential(differential::Arguments),
     Datapath(datapath::Arguments),
+    Endurance(endurance::Arguments),
+    Enforce(endurance::Enforce),
     /// Real packets let through and dropped by signed calls, with the reason for each
     Demo(demo::Arguments),
 }
@@ -35,6 +38,8 @@ fn main() -> ExitCode {
         Command::Load(arguments) => load::run(&arguments),
         Command::Differential(arguments) => differential::run(&arguments),
         Command::Datapath(arguments) => datapath::run(&arguments),
+        Command::Endurance(arguments) => endurance::run(&arguments),
+        Command::Enforce(arguments) => endurance::enforce(&arguments),
         Command::Demo(arguments) => return demo::run(&arguments),
     };
     match done {
