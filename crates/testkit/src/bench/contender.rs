@@ -221,7 +221,10 @@ fn programs(kind: Kind, scenario: &Scenario, folder: &Path) -> Result<Ebpf, Stri
 }
 
 /// Compiles the list in a folder, where source and object stay.
-fn compile(scenario: &Scenario, folder: &Path) -> Result<PathBuf, String> {
+///
+/// # Errors
+/// When there is no clang, or the folder cannot be written.
+pub fn compile(scenario: &Scenario, folder: &Path) -> Result<PathBuf, String> {
     let (source, object) = (folder.join("list.bpf.c"), folder.join("list.bpf.o"));
     std::fs::write(&source, linear::source(scenario))
         .map_err(|error| format!("{}: {error}", source.display()))?;

@@ -5,6 +5,7 @@
 //! by the same code: nothing of one is ever in the way of another's packets.
 
 pub mod contender;
+pub mod host;
 pub mod iptables;
 pub mod linear;
 pub mod nft;
@@ -12,3 +13,4 @@ pub mod ours;
 pub mod scenario;
 pub mod session;
 pub mod stage;
+pub mod talk;

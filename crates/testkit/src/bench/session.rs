@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use portcullis_core::net::{Family, protocol};
 use portcullis_core::rule::Policy;
 
-use super::contender::{Contender, Standing};
-use super::scenario::{Scenario, Tuple};
+use super::contender::{self, Contender, Standing};
+use super::host::{self, Membership};
+use super::scenario::{Scenario, Size, Tuple};
 use super::stage::{Frames, Stage, frames};
+use super::talk;
 
 /// First packets of one round: well below an interface's quota of flows.
 const NEW_FLOWS: usize = 8_192;
@@ -43,7 +45,12 @@ pub struct Options {
 pub struct Session {
     options: Options,
     places: BTreeMap<&'static str, Place>,
+    membership: Option<Membership>,
+    cold: Option<Sample>,
 }
+
+/// Whom parts without packets are asked of.
+const HOST: &str = "agent";
 
 /// One contender with everything that is sent through it.
 struct Place {
@@ -52,12 +59,13 @@ struct Place {
     new_flows: Frames,
     denied: Frames,
     established: (Vec<Tuple>, Frames),
+    talks_to: Tuple,
 }
 
 impl Session {
     /// A sitting without contenders.
     pub fn new(options: Options) -> Self {
-        Self { options, places: BTreeMap::new() }
+        Self { options, places: BTreeMap::new(), membership: None, cold: None }
     }
 
     /// Puts a contender in place and lets it show that it agrees with the reference.
@@ -71,7 +79,7 @@ impl Session {
         let scenario = Scenario::new(*seed, contender.size(*rules, *members));
         let scenario = scenario.map_err(Refused::Wrong)?;
         let folder = folder.join(contender.name.replace(", ", "-").replace(' ', "-"));
-        let (place, depth) = Place::make(&contender, &scenario, &folder)?;
+        let (place, depth) = Place::make(&contender, &scenario, (&folder, self.options.processor))?;
         self.places.insert(contender.name, place);
         Ok(Sample::from([("mean_depth", depth)]))
     }
@@ -81,13 +89,47 @@ impl Session {
     /// # Errors
     /// When it is not in place, or something fails.
     pub fn measure(&mut self, name: &str, part: &str) -> Result<Sample, String> {
+        if name == HOST {
+            return self.measure_host(part);
+        }
         let place = self.places.get_mut(name).ok_or_else(|| format!("`{name}` is not there"))?;
         let processor = self.options.processor;
         match part {
             "new-flow" => place.new_flow(processor),
             "established" => place.established(processor),
             "denied" => place.denied(processor),
+            "tcp" => talk::talk(&place.stage, place.talks_to, processor),
             other => Err(format!("there is no part `{other}`")),
+        }
+    }
+}
+
+impl Session {
+    /// Measures what needs no packets.
+    fn measure_host(&mut self, part: &str) -> Result<Sample, String> {
+        let Options { seed, rules, members, folder, .. } = &self.options;
+        match part {
+            "compile" => {
+                let size = Size { rules: *rules, members: *members, family: Family::V4 };
+                host::compile(&Scenario::new(*seed, size)?)
+            }
+            "membership" => {
+                let membership = match self.membership.take() {
+                    Some(membership) => membership,
+                    None => Membership::new(*seed, *rules)?,
+                };
+                self.membership.insert(membership).change()
+            }
+            // Minutes, most of them the kernel's own: once is enough.
+            "cold" => {
+                if self.cold.is_none() {
+                    let size = Size { rules: 1, members: 0, family: Family::V4 };
+                    let object = contender::compile(&Scenario::new(*seed, size)?, folder)?;
+                    self.cold = Some(host::cold(*seed, *rules, &object)?);
+                }
+                self.cold.clone().ok_or_else(|| "it was measured".to_owned())
+            }
+            other => Err(format!("there is no part `{other}` of a host")),
         }
     }
 }
@@ -105,7 +147,7 @@ impl Place {
     fn make(
         contender: &Contender,
         scenario: &Scenario,
-        folder: &Path,
+        (folder, processor): (&Path, usize),
     ) -> Result<(Self, f64), Refused> {
         let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
         std::fs::create_dir_all(folder).map_err(|error| Refused::Wrong(failed(error)))?;
@@ -130,12 +172,15 @@ impl Place {
             Refused::Wrong(format!("`{name}` does not do what the rules say: {error}"))
         })?;
         let depth = scenario.mean_depth(&accepted).map_err(Refused::Wrong)?;
+        let talks_to = talks_to(scenario).map_err(Refused::Wrong)?;
+        talk::serve(&stage, talks_to.destination_port, processor).map_err(Refused::Wrong)?;
         let place = Self {
             standing,
             stage,
             new_flows: frames(&accepted),
             denied: frames(&dropped),
             established: (established.clone(), frames(&established)),
+            talks_to,
         };
         Ok((place, depth))
     }
@@ -165,6 +210,19 @@ impl Place {
         }
         Ok(Sample::from([("established_ns", sum / ESTABLISHED_PASSES as f64)]))
     }
+}
+
+/// Whom the client of TCP talks to: of some that are accepted, the one that a list finds last.
+fn talks_to(scenario: &Scenario) -> Result<Tuple, String> {
+    let accepted = scenario.tuples(protocol::TCP, Policy::Accept, ESTABLISHED_ENDS)?;
+    let mut deepest = (0.0, None);
+    for tuple in accepted {
+        let depth = scenario.mean_depth(&[tuple])?;
+        if depth > deepest.0 {
+            deepest = (depth, Some(tuple));
+        }
+    }
+    deepest.1.ok_or_else(|| "nobody may be talked to".to_owned())
 }
 
 /// Some ends, and flows to each that differ in the instance's port alone.

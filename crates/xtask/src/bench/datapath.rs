@@ -53,14 +53,42 @@ const WHOLE: &[&str] = &[
     "iptables-legacy",
 ];
 
+/// Who is asked what needs no packets.
+const HOST: &str = "agent";
+
 /// One part: what is measured of whom, and what the ratios should be.
 struct Topic {
     name: &'static str,
     contenders: &'static [&'static str],
-    /// A number, and what the baseline's is taken off it as, if it is.
-    numbers: &'static [(&'static str, &'static str, Option<&'static str>)],
+    numbers: &'static [Number],
     goals: &'static [Goal],
     rounds_times: usize,
+}
+
+/// One number that is told of each contender.
+struct Number {
+    name: &'static str,
+    unit: &'static str,
+    /// As what the baseline's is taken off it, if it is.
+    added: Option<&'static str>,
+    /// What it must reach by itself.
+    limit: Option<f64>,
+    higher_is_better: bool,
+}
+
+/// A number that is better when it is lower.
+const fn number(name: &'static str, unit: &'static str) -> Number {
+    Number { name, unit, added: None, limit: None, higher_is_better: false }
+}
+
+/// A time of one packet, and what a contender adds to it.
+const fn packet(name: &'static str, added: &'static str) -> Number {
+    Number { added: Some(added), ..number(name, "ns") }
+}
+
+/// A number with a limit of its own.
+const fn limited(name: &'static str, unit: &'static str, limit: f64) -> Number {
+    Number { limit: Some(limit), ..number(name, unit) }
 }
 
 /// What a number of a contender must come to beside the rival's.
@@ -84,7 +112,7 @@ const TOPICS: &[Topic] = &[
     Topic {
         name: "new-flow",
         contenders: ALL,
-        numbers: &[("new_flow_ns", "ns", Some("new_flow_added_ns"))],
+        numbers: &[packet("new_flow_ns", "new_flow_added_ns")],
         goals: &[
             goal(OURS, "new_flow_added_ns", "nft maps", 1.0 / 4.0),
             goal(OURS, "new_flow_added_ns", "nft list", 1.0 / 30.0),
@@ -99,16 +127,60 @@ const TOPICS: &[Topic] = &[
     Topic {
         name: "established",
         contenders: WHOLE,
-        numbers: &[("established_ns", "ns", Some("established_added_ns"))],
+        numbers: &[packet("established_ns", "established_added_ns")],
         goals: &[goal(OURS, "established_added_ns", TRACKING, 1.0 / 2.0)],
         rounds_times: 4,
     },
     Topic {
         name: "denied",
         contenders: WHOLE,
-        numbers: &[("denied_ns", "ns", None)],
+        numbers: &[number("denied_ns", "ns")],
         goals: &[],
         rounds_times: 2,
+    },
+    Topic {
+        name: "tcp",
+        contenders: WHOLE,
+        numbers: &[
+            number("rr_p50_us", "us"),
+            number("crr_p50_us", "us"),
+            Number { higher_is_better: true, ..number("stream_mbit", "Mbit/s") },
+        ],
+        goals: &[
+            goal(OURS, "rr_p50_us", NONE, 1.04),
+            goal(OURS, "crr_p50_us", NONE, 1.08),
+            goal(OURS, "stream_mbit", NONE, 0.97),
+        ],
+        rounds_times: 2,
+    },
+    Topic {
+        name: "compile",
+        contenders: &[HOST],
+        numbers: &[limited("compile_ms", "ms", 5.0), number("policy_kib", "KiB")],
+        goals: &[],
+        rounds_times: 1,
+    },
+    Topic {
+        name: "membership",
+        contenders: &[HOST],
+        numbers: &[limited("agent_work_us", "us", 50.0), number("pass_us", "us")],
+        goals: &[],
+        rounds_times: 2,
+    },
+    // Measured once, however many rounds: the kernel alone takes half a minute.
+    Topic {
+        name: "cold",
+        contenders: &[HOST],
+        numbers: &[
+            number("cold_s", "s"),
+            number("attach_alone_s", "s"),
+            limited("cold_beside_attach_s", "s", 2.0),
+            limited("maps_mb", "MB", 100.0),
+            number("flow_table_mb", "MB"),
+            number("flow_entries", ""),
+        ],
+        goals: &[],
+        rounds_times: 1,
     },
 ];
 
@@ -123,6 +195,7 @@ pub(super) fn prepare(choice: &Choice) -> Outcome<Prepared> {
     let target = run::target_directory()?;
     let mut lab = Lab::start(&target.join(folder), &target.join("bench/datapath"))?;
     let (mut there, mut not_run) = (Vec::new(), Vec::new());
+    there.extend(topics.iter().any(|topic| topic.contenders == [HOST]).then_some(HOST));
     for &name in ALL {
         if !topics.iter().any(|topic| topic.contenders.contains(&name)) {
             continue;
@@ -164,9 +237,10 @@ fn plan(topic: &Topic, there: &[&'static str]) -> Outcome<Plan> {
     let contenders: Vec<&'static str> =
         topic.contenders.iter().copied().filter(|name| there.contains(name)).collect();
     let (mut measures, mut added) = (Vec::new(), Vec::new());
-    for &(number, unit, added_name) in topic.numbers {
+    for told in topic.numbers {
+        let (number, added_name) = (told.name, told.added);
         for &contender in &contenders {
-            measures.push(measure(contender, number, unit, None, None));
+            measures.push(measure(contender, told, number, None, None));
             let baseline = if contender == OURS_V6 { NONE_V6 } else { NONE };
             let is_baseline = [NONE, NONE_V6].contains(&contender);
             let (Some(name), false) = (added_name, is_baseline) else { continue };
@@ -174,13 +248,13 @@ fn plan(topic: &Topic, there: &[&'static str]) -> Outcome<Plan> {
                 continue;
             }
             added.push(Added { name, of: number, contender, baseline });
-            measures.push(measure(contender, name, unit, None, None));
+            measures.push(measure(contender, told, name, None, None));
         }
         for &contender in &contenders {
             let compared = compared(topic, contender, added_name.unwrap_or(number));
             for (rival, goal) in compared.filter(|(rival, _)| contenders.contains(rival)) {
                 let number = added_name.unwrap_or(number);
-                measures.push(measure(contender, number, unit, Some(rival), goal));
+                measures.push(measure(contender, told, number, Some(rival), goal));
             }
         }
     }
@@ -207,14 +281,17 @@ fn compared<'t>(
 
 fn measure(
     contender: &str,
+    told: &Number,
     number: &'static str,
-    unit: &'static str,
     rival: Option<&str>,
     goal: Option<f64>,
 ) -> Measure {
     let rival = rival.map(|rival| Rival { contender: rival.to_owned(), number });
     let contender = contender.to_owned();
-    Measure { contender, number, unit, higher_is_better: false, rival, goal, limit: None }
+    let Number { unit, higher_is_better, .. } = *told;
+    // The limit stands once, where nothing is compared.
+    let limit = told.limit.filter(|_| rival.is_none() && number == told.name);
+    Measure { contender, number, unit, higher_is_better, rival, goal, limit }
 }
 
 /// The running program that measures. It ends, and removes what it made, when its input does.
@@ -287,9 +364,14 @@ mod tests {
 
     #[test]
     fn the_goals_are_those_that_were_set() {
-        let mut told = Vec::new();
+        let (mut told, mut limited) = (Vec::new(), Vec::new());
         for topic in TOPICS {
-            let plan = plan(topic, ALL).unwrap();
+            let plan = plan(topic, &[ALL, &[HOST]].concat()).unwrap();
+            let limits = plan
+                .measures
+                .iter()
+                .filter_map(|one| Some(format!("{} <= {} {}", one.number, one.limit?, one.unit)));
+            limited.extend(limits);
             told.extend(plan.measures.iter().filter_map(|one| {
                 let rival = &one.rival.as_ref()?.contender;
                 Some(format!("{} {} / {rival} {:.3}", one.contender, one.number, one.goal?))
@@ -306,6 +388,18 @@ mod tests {
                 "portcullis new_flow_added_ns / portcullis, few members 1.200",
                 "portcullis, IPv6 new_flow_added_ns / portcullis 1.400",
                 "portcullis established_added_ns / conntrack 0.500",
+                "portcullis rr_p50_us / none 1.040",
+                "portcullis crr_p50_us / none 1.080",
+                "portcullis stream_mbit / none 0.970",
+            ]
+        );
+        assert_eq!(
+            limited,
+            [
+                "compile_ms <= 5 ms",
+                "agent_work_us <= 50 us",
+                "cold_beside_attach_s <= 2 s",
+                "maps_mb <= 100 MB",
             ]
         );
     }

@@ -5,6 +5,7 @@ mod api;
 mod datapath;
 mod evaluate;
 mod frame;
+mod page;
 mod report;
 mod statistics;
 mod store;
@@ -13,7 +14,7 @@ mod world;
 use crate::Outcome;
 use frame::{Pace, Plan, Report, Sample};
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Rounds that count, unless said otherwise: enough for an interval, few enough to wait for.
 const ROUNDS_DEFAULT: usize = 11;
@@ -132,8 +133,21 @@ pub(crate) fn run(arguments: &[String]) -> Outcome<()> {
         if let Some(map) = document.as_object_mut() {
             map.insert("not_run".to_owned(), Value::from(prepared.not_run));
         }
-        std::fs::write(&path, format!("{document:#}\n"))
-            .map_err(|error| format!("{}: {error}", path.display()))?;
+        write(&path, &document)?;
+    }
+    Ok(())
+}
+
+/// Writes the JSON, and beside it the page and the plot that are made of it.
+fn write(path: &Path, document: &Value) -> Outcome<()> {
+    let (plot, page) = (path.with_extension("svg"), path.with_extension("md"));
+    let plot_name = plot.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    for (path, text) in [
+        (path, format!("{document:#}\n")),
+        (&page, page::page(document, &plot_name)),
+        (&plot, page::plot(document)),
+    ] {
+        std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))?;
     }
     Ok(())
 }
