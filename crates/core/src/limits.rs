@@ -6,7 +6,8 @@ pub const ID_LENGTH_MAX: usize = 100;
 pub const PRIORITY_MIN: u8 = 1;
 /// Highest `Priority` number, the last to be asked.
 pub const PRIORITY_MAX: u8 = 100;
-/// Most groups that one interface may be in, whatever the quota says (`docs/reference/verdicts.md`, section 1).
+/// Most groups that one interface may be in, whatever the quota says
+/// (`docs/reference/verdicts.md`, section 1).
 pub const GROUPS_PER_INTERFACE_MAX: usize = 16;
 /// Most tags of one resource.
 pub const TAGS_PER_RESOURCE_MAX: usize = 20;
