@@ -233,10 +233,14 @@ fn a_settled_host_is_left_alone_until_something_differs() {
 fn what_others_changed_is_found_and_put_right() {
     type Change = fn(&mut Memory);
     let changes: [(Kind, Change); 8] = [
-        (Kind::Devices, |memory| drop(memory.attached.pop_first())),
+        (Kind::Devices, |memory| {
+            memory.attached.pop_first();
+        }),
         (Kind::Slots, |memory| memory.slots.values_mut().for_each(|word| *word = 0)),
         (Kind::Members, |memory| memory.members.clear()),
-        (Kind::Members, |memory| drop(memory.members.pop_first())),
+        (Kind::Members, |memory| {
+            memory.members.pop_first();
+        }),
         (Kind::Members, |memory| {
             let set = *memory.members.values().next().unwrap();
             let prefix = "192.0.2.1".parse::<Cidr>().unwrap().prefix();
