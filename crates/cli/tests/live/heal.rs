@@ -147,8 +147,9 @@ fn is_healed(kind: &str, damage: fn(&Scene)) {
         allowed.await_received(50, PATIENCE).unwrap();
         running.await_received(10, PATIENCE).unwrap();
 
+        // All of it is there before the product can look: what it finds, it finds at once.
         let damaged = Instant::now();
-        damage(&scene);
+        scene.product.pause_while(|| damage(&scene)).unwrap();
         until("it to be put right", PATIENCE, || Ok((heals(&scene, kind) > 0).then_some(())))
             .unwrap();
         let healed = Instant::now();

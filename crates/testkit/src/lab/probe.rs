@@ -127,6 +127,33 @@ impl Flight {
     }
 }
 
+impl Flight {
+    /// Ends what has arrived, and waits until its last packet has too, so that none of it is
+    /// counted later.
+    ///
+    /// # Errors
+    /// When the connection does not end.
+    pub fn end(self) -> Result<(), String> {
+        if !matches!(self.ends, Ends::Tcp { .. }) {
+            return Ok(());
+        }
+        let (near, mut far) = self.into_streams()?;
+        let at_once = nix::libc::linger { l_onoff: 1, l_linger: 0 };
+        setsockopt(&near, sockopt::Linger, &at_once).map_err(|error| error.to_string())?;
+        drop(near);
+        let mut buffer = [0; 64];
+        crate::wait::until("the connection to end", Duration::from_secs(5), || {
+            match far.read(&mut buffer) {
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => Ok(Some(())),
+                Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => {
+                    Err(error.to_string())
+                }
+                _ => Ok(None),
+            }
+        })
+    }
+}
+
 /// Listens inside a namespace.
 ///
 /// # Errors

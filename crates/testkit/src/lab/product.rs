@@ -5,6 +5,9 @@
 use crate::client::{Client, Way};
 use crate::netns::{Namespace, must_succeed};
 use crate::wait::until;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::Pid;
 use serde_json::Value;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -150,6 +153,22 @@ impl Product {
     /// The number of the running process.
     pub fn process(&self) -> Option<u32> {
         self.child.as_ref().map(Child::id)
+    }
+
+    /// Does something while every thread of the process stands still.
+    ///
+    /// # Errors
+    /// When it does not run, or cannot be stopped.
+    pub fn pause_while<T>(&self, work: impl FnOnce() -> T) -> Result<T, String> {
+        let failed = |error: nix::Error| format!("pausing: {error}");
+        let process = self.process().and_then(|id| i32::try_from(id).ok()).ok_or("not running")?;
+        let process = Pid::from_raw(process);
+        kill(process, Signal::SIGSTOP).map_err(failed)?;
+        // Told when the last thread has stopped; left for whoever waits for the end.
+        let stopped = WaitPidFlag::WSTOPPED | WaitPidFlag::WNOWAIT;
+        let done = waitid(Id::Pid(process), stopped).map(|_| work());
+        kill(process, Signal::SIGCONT).map_err(failed)?;
+        done.map_err(failed)
     }
 
     /// Its data directory.
@@ -354,9 +373,7 @@ impl Drop for Product {
 
 fn signal_terminate(child: &Child) -> Result<(), String> {
     let process = i32::try_from(child.id()).map_err(|error| error.to_string())?;
-    let process = nix::unistd::Pid::from_raw(process);
-    nix::sys::signal::kill(process, nix::sys::signal::Signal::SIGTERM)
-        .map_err(|error| error.to_string())
+    kill(Pid::from_raw(process), Signal::SIGTERM).map_err(|error| error.to_string())
 }
 
 fn exchange(path: &Path, question: &Value) -> std::io::Result<String> {

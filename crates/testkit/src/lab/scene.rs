@@ -222,6 +222,9 @@ impl Scene {
         let took = begun.elapsed();
         let arrived = ended.map_err(|error| format!("{error}; counted: {counts}"))?;
         counts = Counts::read(&self.product)?.since(&before);
+        if arrived {
+            flight.end()?;
+        }
         Ok(Passage { arrived, counts, took })
     }
 
