@@ -68,22 +68,34 @@ __noinline int baseline_arp(struct __sk_buff *skb, struct packet *p)
 	return is_own(p->interface, 4, 0, sender ? sender : target) ? PASSES : FORGED;
 }
 
-/* 1: the options are well formed and every link-layer address among them is the interface's. */
-__noinline int options_name_own_mac(struct __sk_buff *skb, struct packet *p, __u32 offset)
+/* Bytes of the option at `offset`; 0: it is malformed, or a link-layer address that is not the interface's. */
+__noinline int ndp_option_bytes(struct __sk_buff *skb, struct packet *p, __u32 offset)
 {
 	__u8 option[8];
 
+	if (!p || offset + 8 > p->end || bpf_skb_load_bytes(skb, offset, option, 8))
+		return 0;
+	if (option[0] == 1 || option[0] == 2)
+		if (option[1] != 1 || !mac_is_own(p, be48(option + 2)))
+			return 0;
+	return option[1] * 8;
+}
+
+/* 1: the options are well formed and every link-layer address among them is the interface's. */
+__noinline int options_name_own_mac(struct __sk_buff *skb, struct packet *p, __u32 offset)
+{
 	if (!p)
 		return 0;
+#pragma clang loop unroll(disable)
 	for (int i = 0; i < PC_NDP_OPTIONS_MAX; i++) {
+		__u32 bytes;
+
 		if (offset == p->end)
 			return 1;
-		if (offset + 8 > p->end || bpf_skb_load_bytes(skb, offset, option, 8) || option[1] == 0)
+		bytes = ndp_option_bytes(skb, p, offset);
+		if (!bytes)
 			return 0;
-		if (option[0] == 1 || option[0] == 2)
-			if (option[1] != 1 || !mac_is_own(p, be48(option + 2)))
-				return 0;
-		offset += option[1] * 8;
+		offset += bytes;
 	}
 	return offset == p->end;
 }

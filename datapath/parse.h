@@ -68,25 +68,39 @@ static __always_inline int is_icmp_error(const struct packet *p)
 	return 0;
 }
 
-/* 1: the options of an IPv4 header are well formed. */
-__noinline int options_fit(struct __sk_buff *skb, __u32 offset, __u32 end)
+/* Bytes of the option of an IPv4 header at `offset`; 0: it is malformed. */
+#define OPTIONS_END 256
+
+__noinline int option_bytes(struct __sk_buff *skb, __u32 offset, __u32 end)
 {
 	__u8 option[2];
 
+	if (bpf_skb_load_bytes(skb, offset, option, 1))
+		return 0;
+	if (option[0] == 0)
+		return OPTIONS_END;
+	if (option[0] == 1)
+		return 1;
+	if (offset + 2 > end || bpf_skb_load_bytes(skb, offset, option, 2) || option[1] < 2)
+		return 0;
+	return option[1];
+}
+
+/* 1: the options of an IPv4 header are well formed. */
+__noinline int options_fit(struct __sk_buff *skb, __u32 offset, __u32 end)
+{
+#pragma clang loop unroll(disable)
 	for (int i = 0; i < 40; i++) {
+		__u32 bytes;
+
 		if (offset >= end)
-			return offset == end;
-		if (bpf_skb_load_bytes(skb, offset, option, 1))
-			return 0;
-		if (option[0] == 0)
+			break;
+		bytes = option_bytes(skb, offset, end);
+		if (bytes == OPTIONS_END)
 			return 1;
-		if (option[0] == 1) {
-			offset++;
-			continue;
-		}
-		if (offset + 2 > end || bpf_skb_load_bytes(skb, offset, option, 2) || option[1] < 2)
+		if (!bytes)
 			return 0;
-		offset += option[1];
+		offset += bytes;
 	}
 	return offset == end;
 }
@@ -129,12 +143,14 @@ __noinline int parse_ipv4(struct __sk_buff *skb, struct packet *p)
 /* What one more IPv6 header does: PARSED: it is the final protocol, -2: go on, else a reason. */
 #define GO_ON (-2)
 
-static __always_inline int step_ipv6(struct __sk_buff *skb, struct packet *p, __u32 *payload)
+__noinline int step_ipv6(struct __sk_buff *skb, struct packet *p, __u32 *payload)
 {
-	__u8 header[8];
+	__u8 header[8], kind;
 	__u32 bytes = 8;
-	__u8 kind = p->protocol;
 
+	if (!p || !payload)
+		return PC_MALFORMED;
+	kind = p->protocol;
 	if (kind != 0 && kind != 43 && kind != 44 && kind != 60)
 		return PARSED;
 	if (p->transport + 8 > p->end || bpf_skb_load_bytes(skb, p->transport, header, sizeof(header)))
@@ -169,6 +185,7 @@ __noinline int walk_ipv6(struct __sk_buff *skb, struct packet *p)
 
 	if (!p)
 		return PC_MALFORMED;
+#pragma clang loop unroll(disable)
 	for (int i = 0; i < PC_EXTENSION_HEADERS_MAX; i++) {
 		int result = step_ipv6(skb, p, &payload);
 

@@ -36,12 +36,12 @@ enum pc_config_word {
 	PC_CONFIG_FLAGS,                /* PC_CONFIG_FLAG_* */
 	PC_CONFIG_EVENTS_PER_SECOND,    /* most events of one interface in a second */
 	PC_CONFIG_DHCP4_SERVERS,        /* PC_DHCP4_SERVERS_MAX addresses, 0: unused */
-	PC_CONFIG_MEMBER_LENGTHS4 = 16, /* PC_MEMBER_LENGTHS_MAX prefix lengths in use + 1, 0: unused */
-	PC_CONFIG_MEMBER_LENGTHS6 = 32,
-	PC_CONFIG_WORDS = 48
+	PC_CONFIG_MEMBER_LENGTHS4 = 16, /* prefix lengths in use: bit n for the length 32 - n */
+	PC_CONFIG_MEMBER_LENGTHS6 = 20, /* PC_MEMBER_LENGTH_WORDS words, lowest first: bit n for the length 128 - n */
+	PC_CONFIG_WORDS = 24
 };
 #define PC_DHCP4_SERVERS_MAX 8
-#define PC_MEMBER_LENGTHS_MAX 16
+#define PC_MEMBER_LENGTH_WORDS 3
 /* Any link-local address is taken for an interface's own. */
 #define PC_CONFIG_FLAG_ANY_LINK_LOCAL 1ull
 

@@ -11,7 +11,7 @@ use portcullis_compile::members::MemberKey;
 use portcullis_core::net::Family;
 
 use crate::kernel::{Kernel, SlotWord};
-use crate::policy::{MEMBER_LENGTHS_MAX, lengths};
+use crate::policy::lengths;
 use crate::pool::{Overlap, Pool, extent_length};
 
 /// Longest blob that is believed when read back.
@@ -71,10 +71,8 @@ impl Installed {
         }
         // Whoever is a member must be found, whatever somebody did to the lengths.
         let [v4, v6] = lengths(installed.members.keys());
-        if v4.len().max(v6.len()) <= MEMBER_LENGTHS_MAX {
-            kernel.set_member_lengths(Family::V4, &v4)?;
-            kernel.set_member_lengths(Family::V6, &v6)?;
-        }
+        kernel.set_member_lengths(Family::V4, &v4)?;
+        kernel.set_member_lengths(Family::V6, &v6)?;
         Ok(installed)
     }
 

@@ -22,9 +22,6 @@ use crate::kernel::SlotWord;
 use crate::ledger::{Ledger, Place};
 use crate::pool::{PoolFull, Write};
 
-/// Most prefix lengths that members of one family may have: each costs every look-up a step.
-pub const MEMBER_LENGTHS_MAX: usize = 16;
-
 /// Prefix lengths of members, IPv4 and IPv6, longest first.
 pub type Lengths = [Vec<u8>; 2];
 
@@ -205,9 +202,6 @@ fn member_step(
     writes: &mut Vec<Write>,
 ) -> Result<MemberStep, String> {
     let lengths = lengths(wanted.keys());
-    if lengths.iter().any(|l| l.len() > MEMBER_LENGTHS_MAX) {
-        return Err(format!("members have more than {MEMBER_LENGTHS_MAX} prefix lengths"));
-    }
     let Installed { pool, members, .. } = books.installed;
     let mut step = MemberStep { lengths, ..MemberStep::default() };
     for (key, groups) in wanted {

@@ -16,6 +16,20 @@ macro_rules! constants {
 constants! {
     /// Raised whenever a layout changes; part of the pin path.
     LAYOUT_VERSION = 2;
+    /// Form of a TABLE blob: a row of bits for each value.
+    FORM_VECTORS = 0;
+    /// Form of a TABLE blob: a cell for each pair of classes.
+    FORM_CLASSES = 1;
+    /// A cell for which no rule matches.
+    CELL_NONE = 65535;
+    /// Cells of a page.
+    PAGE_CELLS = 16;
+    /// In a value of IPv6: it leads to the low halves of addresses.
+    INNER = 1 << 63;
+    /// In an entry of a tree of ports: it leads to more entries.
+    DEEPER = 32768;
+    /// Words in which such entries count places.
+    CHUNK_WORDS = 4;
     /// Most rules of one interface and direction.
     RULES_MAX = 1024;
     /// Words of the longest row.
@@ -31,44 +45,68 @@ constants! {
 
     /// Word of a TABLE blob: how many rules.
     TABLE_RULES = 0;
-    /// Section: boundaries of remote IPv4 addresses.
-    TABLE_REMOTE4_BOUNDS = 1;
-    /// Section: rows of their classes.
-    TABLE_REMOTE4_CLASSES = 2;
-    /// Section: boundaries of remote IPv6 addresses.
-    TABLE_REMOTE6_BOUNDS = 3;
-    /// Section: rows of their classes.
-    TABLE_REMOTE6_CLASSES = 4;
-    /// Section: boundaries of local IPv4 addresses.
-    TABLE_LOCAL4_BOUNDS = 5;
-    /// Section: rows of their classes.
-    TABLE_LOCAL4_CLASSES = 6;
-    /// Section: boundaries of local IPv6 addresses.
-    TABLE_LOCAL6_BOUNDS = 7;
-    /// Section: rows of their classes.
-    TABLE_LOCAL6_CLASSES = 8;
-    /// Section: 256 rows by final protocol, IPv4.
-    TABLE_PROTOCOL4 = 9;
-    /// Section: 256 rows by final protocol, IPv6.
-    TABLE_PROTOCOL6 = 10;
-    /// Section: boundaries of destination ports.
-    TABLE_DPORT_BOUNDS = 11;
-    /// Section: rows of their classes.
-    TABLE_DPORT_CLASSES = 12;
-    /// Section: boundaries of source ports.
-    TABLE_SPORT_BOUNDS = 13;
-    /// Section: rows of their classes.
-    TABLE_SPORT_CLASSES = 14;
-    /// Section: numbers of the groups that rules name as peers, sorted.
-    TABLE_GROUPS = 15;
-    /// Section: their rows.
-    TABLE_GROUP_ROWS = 16;
-    /// Section: what each rule does.
-    TABLE_ACTIONS = 17;
     /// 1: accept when no rule matches.
-    TABLE_DEFAULT = 18;
+    TABLE_DEFAULT = 1;
+    /// `FORM_*`.
+    TABLE_FORM = 2;
+    /// Section: what each rule does.
+    TABLE_ACTIONS = 3;
+    /// How many groups rules name as peers.
+    TABLE_GROUPS = 4;
+    /// Section: classes of remote IPv4 addresses.
+    TABLE_CLASSES4_REMOTE = 5;
+    /// Offset of the tree of protocols and ports of IPv4.
+    TABLE_CLASSES4_PORTS = 6;
+    /// Offset of the page numbers of IPv4's rows.
+    TABLE_CLASSES4_ROWS = 7;
+    /// Offset of the cells of IPv4.
+    TABLE_CLASSES4_CELLS = 8;
+    /// Section: rows of groups among the cells of IPv4.
+    TABLE_CLASSES4_GROUPS = 9;
+    /// Section: classes of the high halves of remote IPv6 addresses.
+    TABLE_CLASSES6_REMOTE = 10;
+    /// Offset of the tree of protocols and ports of IPv6.
+    TABLE_CLASSES6_PORTS = 11;
+    /// Offset of the page numbers of IPv6's rows.
+    TABLE_CLASSES6_ROWS = 12;
+    /// Offset of the cells of IPv6.
+    TABLE_CLASSES6_CELLS = 13;
+    /// Section: rows of groups among the cells of IPv6.
+    TABLE_CLASSES6_GROUPS = 14;
+    /// Section: boundaries of remote IPv4 addresses.
+    TABLE_REMOTE4_BOUNDS = 15;
+    /// Section: rows of their classes.
+    TABLE_REMOTE4_CLASSES = 16;
+    /// Section: boundaries of remote IPv6 addresses.
+    TABLE_REMOTE6_BOUNDS = 17;
+    /// Section: rows of their classes.
+    TABLE_REMOTE6_CLASSES = 18;
+    /// Section: boundaries of local IPv4 addresses.
+    TABLE_LOCAL4_BOUNDS = 19;
+    /// Section: rows of their classes.
+    TABLE_LOCAL4_CLASSES = 20;
+    /// Section: boundaries of local IPv6 addresses.
+    TABLE_LOCAL6_BOUNDS = 21;
+    /// Section: rows of their classes.
+    TABLE_LOCAL6_CLASSES = 22;
+    /// Section: 256 rows by final protocol, IPv4.
+    TABLE_PROTOCOL4 = 23;
+    /// Section: 256 rows by final protocol, IPv6.
+    TABLE_PROTOCOL6 = 24;
+    /// Section: boundaries of destination ports.
+    TABLE_DPORT_BOUNDS = 25;
+    /// Section: rows of their classes.
+    TABLE_DPORT_CLASSES = 26;
+    /// Section: boundaries of source ports.
+    TABLE_SPORT_BOUNDS = 27;
+    /// Section: rows of their classes.
+    TABLE_SPORT_CLASSES = 28;
+    /// Section: numbers of the groups that rules name as peers, sorted.
+    TABLE_GROUP_NUMBERS = 29;
+    /// Section: their rows.
+    TABLE_GROUP_ROWS = 30;
     /// Words of a TABLE blob's header.
-    TABLE_HEADER_WORDS = 19;
+    TABLE_HEADER_WORDS = 31;
     /// In an action: the rule accepts. The other bits are its counter number.
     ACTION_ACCEPT = 1 << 63;
 

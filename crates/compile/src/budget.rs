@@ -9,6 +9,11 @@ use crate::abi;
 /// Most words of one TABLE blob (16 MiB of them, 128 MiB): a bound on memory that no policy within
 /// the API's quotas nears.
 pub const TABLE_WORDS_MAX: usize = 1 << 24;
+/// Most cells and page numbers of one family of a class table (256 KiB): a policy that needs more
+/// is matched by bit vectors, whose size does not grow with the product of its fields.
+pub const CELLS_MAX: usize = 1 << 17;
+/// Most cells that are computed for it, before rows and columns that say the same are made one.
+pub const RAW_CELLS_MAX: usize = 1 << 22;
 /// Most numbers of one kind that a process hands out.
 pub const NUMBERS_MAX: usize = 1 << 31;
 

@@ -20,6 +20,18 @@ pub(crate) fn set(row: &mut Row, rule: usize, possible: bool) {
     }
 }
 
+/// The positions of bits that are set, lowest first.
+pub(crate) fn bits(words: &[u64]) -> impl Iterator<Item = usize> + '_ {
+    words.iter().enumerate().flat_map(|(at, word)| {
+        let mut left = *word;
+        core::iter::from_fn(move || {
+            let bit = (left != 0).then(|| at * 64 + left.trailing_zeros() as usize);
+            left &= left.wrapping_sub(1);
+            bit
+        })
+    })
+}
+
 /// Rows, each held once.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
@@ -42,6 +54,11 @@ impl Rows {
     /// How many different rows there are.
     pub(crate) fn len(&self) -> usize {
         self.rows.len()
+    }
+
+    /// Every row, in the order of their numbers.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter()
     }
 
     /// All words, row after row.

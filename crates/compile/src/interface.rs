@@ -11,11 +11,11 @@ use portcullis_core::resolve::InterfacePolicy;
 use portcullis_core::rule::{Direction, Policy};
 use portcullis_core::world::GroupType;
 
-use crate::abi::{self, section};
+use crate::abi;
 use crate::budget::{CompileError, Limit, check};
 use crate::classes::disjoint;
 use crate::numbers::Numbers;
-use crate::table::table;
+use crate::table::{put, put_section, table};
 
 /// Idle time of established TCP flows unless configured.
 pub const IDLE_ESTABLISHED_S: u64 = 910;
@@ -175,16 +175,4 @@ pub fn interface_blob(
 /// The interface's addresses of a family as ranges, neighbours joined.
 fn own_ranges(addresses: &[Prefix], family: Family) -> Vec<(u128, u128)> {
     disjoint(addresses.iter().filter(|p| p.family() == family).map(Prefix::range).collect())
-}
-
-fn put(words: &mut [u64], word: u64, value: u64) {
-    if let Some(slot) = words.get_mut(word as usize) {
-        *slot = value;
-    }
-}
-
-/// A section that begins where the words end now.
-fn put_section(words: &mut [u64], word: u64, count: usize) {
-    let offset = words.len() as u64;
-    put(words, word, section(offset, count as u64));
 }

@@ -179,6 +179,95 @@ impl Interface<'_> {
 struct Table<'a>(Blob<'a>);
 
 impl<'a> Table<'a> {
+    fn judge(&self, flow: &Flow, groups: &[u32]) -> Result<Outcome, DamagedImage> {
+        let first = match self.0.word(abi::TABLE_FORM)? {
+            abi::FORM_VECTORS => self.first_of_vectors(flow, groups)?,
+            abi::FORM_CLASSES => self.first_of_classes(flow, groups)?,
+            _ => return Err(DamagedImage),
+        };
+        if let Some(rule) = first {
+            return self.action(rule);
+        }
+        let policy = match self.0.word(abi::TABLE_DEFAULT)? {
+            0 => Policy::Drop,
+            1 => Policy::Accept,
+            _ => return Err(DamagedImage),
+        };
+        Ok(Outcome { policy, reason: Reason::Default, counter: None })
+    }
+
+    /// The first rule that matches: the lowest of the cells of the remote address and its groups.
+    fn first_of_classes(&self, flow: &Flow, groups: &[u32]) -> Result<Option<u64>, DamagedImage> {
+        let (ports, rows, cells, groups_word) = match flow.family() {
+            Family::V4 => (
+                abi::TABLE_CLASSES4_PORTS,
+                abi::TABLE_CLASSES4_ROWS,
+                abi::TABLE_CLASSES4_CELLS,
+                abi::TABLE_CLASSES4_GROUPS,
+            ),
+            Family::V6 => (
+                abi::TABLE_CLASSES6_PORTS,
+                abi::TABLE_CLASSES6_ROWS,
+                abi::TABLE_CLASSES6_CELLS,
+                abi::TABLE_CLASSES6_GROUPS,
+            ),
+        };
+        let port = flow.ports().map_or(0, |ports| ports.destination);
+        let column = self.port_class(self.0.word(ports)?, flow.protocol(), port)?;
+        let (rows, cells) = (self.0.word(rows)?, self.0.word(cells)?);
+        let cell = |row: u64| {
+            let page = self.entry(rows, row + column / abi::PAGE_CELLS)?;
+            self.entry(cells, page * abi::PAGE_CELLS + column % abi::PAGE_CELLS)
+        };
+        let mut first = cell(self.remote_row(flow.remote())?)?;
+        let named = self.0.section(groups_word, 1)?;
+        for group in groups {
+            if let Ok(at) = named.binary_search_by_key(group, |word| (word >> 32) as u32) {
+                first = first.min(cell(named.get(at).ok_or(DamagedImage)? & 0xffff_ffff)?);
+            }
+        }
+        Ok((first != abi::CELL_NONE).then_some(first))
+    }
+
+    /// A 16-bit number of those that stand four to a word.
+    fn entry(&self, first: u64, number: u64) -> Result<u64, DamagedImage> {
+        Ok(self.0.word(first + number / 4)? >> (number % 4 * 16) & 0xffff)
+    }
+
+    fn port_class(&self, tree: u64, protocol: u8, port: u16) -> Result<u64, DamagedImage> {
+        let mut found = self.entry(tree, protocol.into())?;
+        for index in [port >> 8, port >> 4 & 15, port & 15] {
+            if found & abi::DEEPER != 0 {
+                let chunk = tree + (found & !abi::DEEPER) * abi::CHUNK_WORDS;
+                found = self.entry(chunk, index.into())?;
+            }
+        }
+        if found & abi::DEEPER == 0 { Ok(found) } else { Err(DamagedImage) }
+    }
+
+    fn remote_row(&self, remote: IpAddr) -> Result<u64, DamagedImage> {
+        let bits = address_bits(remote);
+        let last_of = |words: &[u64], key: u64| {
+            words.partition_point(|word| *word <= key).checked_sub(1).ok_or(DamagedImage)
+        };
+        if Family::of(remote) == Family::V4 {
+            let words = self.0.section(abi::TABLE_CLASSES4_REMOTE, 1)?;
+            let at = last_of(words, ((bits as u64) << 32) | 0xffff_ffff)?;
+            return Ok(words.get(at).ok_or(DamagedImage)? & 0xffff_ffff);
+        }
+        let mut section = self.0.word(abi::TABLE_CLASSES6_REMOTE)?;
+        for half in [(bits >> 64) as u64, bits as u64] {
+            let (offset, count) = section_parts(section);
+            let at = last_of(self.0.run(offset, count as usize)?, half)? as u64;
+            let value = self.0.word(offset + count + at)?;
+            if value & abi::INNER == 0 {
+                return Ok(value);
+            }
+            section = value & !abi::INNER;
+        }
+        Err(DamagedImage)
+    }
+
     /// The row of a value's class: that of the last boundary not above it.
     fn class_row(
         &self,
@@ -199,7 +288,8 @@ impl<'a> Table<'a> {
         self.0.run(*offset, words)
     }
 
-    fn judge(&self, flow: &Flow, groups: &[u32]) -> Result<Outcome, DamagedImage> {
+    /// The first rule that matches, by the rows that packets' fields lead to.
+    fn first_of_vectors(&self, flow: &Flow, groups: &[u32]) -> Result<Option<u64>, DamagedImage> {
         let rules = self.0.word(abi::TABLE_RULES)? as usize;
         let words = row_words(rules);
         let (remote, local, protocols) = match flow.family() {
@@ -235,15 +325,10 @@ impl<'a> Table<'a> {
             let remote = named.fold(*remote, |all, row| all | row);
             let possible = remote & local & protocol & dport & sport;
             if possible != 0 {
-                return self.action(word as u64 * 64 + u64::from(possible.trailing_zeros()));
+                return Ok(Some(word as u64 * 64 + u64::from(possible.trailing_zeros())));
             }
         }
-        let policy = match self.0.word(abi::TABLE_DEFAULT)? {
-            0 => Policy::Drop,
-            1 => Policy::Accept,
-            _ => return Err(DamagedImage),
-        };
-        Ok(Outcome { policy, reason: Reason::Default, counter: None })
+        Ok(None)
     }
 
     /// The rows of those of the remote address's groups that rules name.
@@ -252,7 +337,7 @@ impl<'a> Table<'a> {
         groups: &[u32],
         words: usize,
     ) -> Result<[Option<&'a [u64]>; abi::GROUPS_PER_MEMBER_MAX as usize], DamagedImage> {
-        let named = self.0.section(abi::TABLE_GROUPS, 1)?;
+        let named = self.0.section(abi::TABLE_GROUP_NUMBERS, 1)?;
         let offsets = self.0.section(abi::TABLE_GROUP_ROWS, 1)?;
         let mut rows = [None; abi::GROUPS_PER_MEMBER_MAX as usize];
         for (row, group) in rows.iter_mut().zip(groups) {

@@ -3,8 +3,8 @@
 //!
 //! Pure: takes an [`InterfacePolicy`](portcullis_core::resolve::InterfacePolicy), gives words. It
 //! never touches a kernel and knows nothing of accounts. Reading order: [`abi`], [`numbers`],
-//! [`table`], [`interface`], [`members`], [`interpret`], [`image`]; [`budget`] says how large each
-//! may become.
+//! [`table`] and its two forms, `cells` and `vectors`, [`interface`], [`members`], [`interpret`],
+//! [`image`]; [`budget`] says how large each may become.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
@@ -12,10 +12,13 @@ extern crate alloc;
 
 pub mod abi;
 pub mod budget;
+mod cells;
 mod classes;
 pub mod image;
 pub mod interface;
 pub mod interpret;
 pub mod members;
 pub mod numbers;
+mod port_tree;
 pub mod table;
+mod vectors;

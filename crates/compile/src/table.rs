@@ -1,21 +1,20 @@
-//! The rules of one direction as a TABLE blob: five small look-ups and the lowest bit of what they
-//! have in common.
+//! The rules of one direction as a TABLE blob, in the fastest form that they fit into.
 //!
-//! Knows resolved rules and the layout; not whose rules they are, nor who is in a group that they
-//! name.
-use alloc::collections::BTreeMap;
+//! Knows resolved rules and what both forms have in common; not whose rules they are, nor who is in
+//! a group that they name.
+use alloc::collections::BTreeSet;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use portcullis_core::net::{Cidr, Family, Ports, Prefix};
 use portcullis_core::resolve::{ResolvedPeer, ResolvedRule};
 use portcullis_core::rule::Policy;
 use portcullis_core::verdict::DecidingRule;
 
-use crate::abi::{self, row_words, section};
+use crate::abi::{self, section};
 use crate::budget::{CompileError, Limit, check};
-use crate::classes::{Classes, Extent, Row, Rows, cut, set};
+use crate::cells::class_table;
 use crate::numbers::Numbers;
+use crate::vectors::vectors;
 
 /// Compiles rules, first to be asked first, to the words of a TABLE blob. Its size is the number of
 /// words.
@@ -25,203 +24,67 @@ pub fn table(
     numbers: &mut Numbers,
 ) -> Result<Vec<u64>, CompileError> {
     check(Limit::Rules, rules.len())?;
-    let mut blob = Blob { rows: Rows::default(), sections: Vec::new() };
-    for family in [Family::V4, Family::V6] {
-        let (bounds, classes) = match family {
-            Family::V4 => (abi::TABLE_REMOTE4_BOUNDS, abi::TABLE_REMOTE4_CLASSES),
-            Family::V6 => (abi::TABLE_REMOTE6_BOUNDS, abi::TABLE_REMOTE6_CLASSES),
-        };
-        blob.dimension(bounds, classes, rules, words_of(family), |r| remote(r, family))?;
-    }
-    for family in [Family::V4, Family::V6] {
-        let (bounds, classes) = match family {
-            Family::V4 => (abi::TABLE_LOCAL4_BOUNDS, abi::TABLE_LOCAL4_CLASSES),
-            Family::V6 => (abi::TABLE_LOCAL6_BOUNDS, abi::TABLE_LOCAL6_CLASSES),
-        };
-        let of_rule = |r: &ResolvedRule| local(r.rule.local, family);
-        blob.dimension(bounds, classes, rules, words_of(family), of_rule)?;
-    }
-    blob.protocols(abi::TABLE_PROTOCOL4, Family::V4, rules);
-    blob.protocols(abi::TABLE_PROTOCOL6, Family::V6, rules);
-    let (bounds, classes) = (abi::TABLE_DPORT_BOUNDS, abi::TABLE_DPORT_CLASSES);
-    blob.dimension(bounds, classes, rules, 1, |r| ports(&r.ports))?;
-    let (bounds, classes) = (abi::TABLE_SPORT_BOUNDS, abi::TABLE_SPORT_CLASSES);
-    blob.dimension(bounds, classes, rules, 1, |r| ports(&[r.rule.source_ports]))?;
-    blob.groups(rules, numbers)?;
-    blob.actions(rules, numbers)?;
-    blob.words(rules.len(), default)
-}
-
-/// Words of an address in a boundary.
-fn words_of(family: Family) -> usize {
-    match family {
-        Family::V4 => 1,
-        Family::V6 => 2,
-    }
-}
-
-fn range_in(family: Family, prefix: Prefix) -> Option<(u128, u128)> {
-    (prefix.family() == family).then(|| prefix.range())
-}
-
-/// The remote addresses that a rule names itself; those of a group come from elsewhere.
-fn remote(rule: &ResolvedRule, family: Family) -> Extent {
-    Extent::Ranges(match &rule.peer {
-        ResolvedPeer::Prefixes(prefixes) => {
-            prefixes.iter().filter_map(|prefix| range_in(family, *prefix)).collect()
+    let mut words = common(rules, default, numbers)?;
+    match class_table(rules, numbers)? {
+        Some(classes) => {
+            put(&mut words, abi::TABLE_FORM, abi::FORM_CLASSES);
+            classes.append(&mut words);
         }
-        ResolvedPeer::Group(_) => Vec::new(),
-    })
+        None => {
+            put(&mut words, abi::TABLE_FORM, abi::FORM_VECTORS);
+            vectors(rules, numbers)?.append(rules.len(), &mut words)?;
+        }
+    }
+    check(Limit::TableWords, words.len())?;
+    Ok(words)
 }
 
-fn local(cidr: Option<Cidr>, family: Family) -> Extent {
-    match cidr {
-        None => Extent::All,
-        Some(cidr) => Extent::Ranges(range_in(family, cidr.prefix()).into_iter().collect()),
+/// The header and what stands right behind it in every form.
+fn common(
+    rules: &[ResolvedRule],
+    default: Policy,
+    numbers: &mut Numbers,
+) -> Result<Vec<u64>, CompileError> {
+    let mut words = vec![0; abi::TABLE_HEADER_WORDS as usize];
+    let groups: BTreeSet<_> = rules.iter().filter_map(group_peer).collect();
+    for (word, value) in [
+        (abi::TABLE_RULES, rules.len() as u64),
+        (abi::TABLE_DEFAULT, u64::from(default == Policy::Accept)),
+        (abi::TABLE_GROUPS, groups.len() as u64),
+    ] {
+        put(&mut words, word, value);
+    }
+    put_section(&mut words, abi::TABLE_ACTIONS, rules.len());
+    for resolved in rules {
+        let (group, rule) = (resolved.group.clone(), resolved.rule.id.clone());
+        let counter = u64::from(numbers.rule(&DecidingRule { group, rule })?);
+        words.push(match resolved.rule.policy {
+            Policy::Accept => abi::ACTION_ACCEPT | counter,
+            Policy::Drop => counter,
+        });
+    }
+    Ok(words)
+}
+
+/// The group that a rule names as its peer.
+pub(crate) fn group_peer(
+    resolved: &ResolvedRule,
+) -> Option<&portcullis_core::ids::SecurityGroupId> {
+    match &resolved.peer {
+        ResolvedPeer::Group(group) => Some(group),
+        ResolvedPeer::Prefixes(_) => None,
     }
 }
 
-fn ports(any_of: &[Ports]) -> Extent {
-    if any_of.contains(&Ports::Any) {
-        return Extent::All;
+/// Sets a word of the header.
+pub(crate) fn put(words: &mut [u64], word: u64, value: u64) {
+    if let Some(slot) = words.get_mut(word as usize) {
+        *slot = value;
     }
-    let range = |ports: &Ports| match ports {
-        Ports::Any => None,
-        Ports::Range { first, last } => Some((u128::from(*first), u128::from(*last))),
-    };
-    Extent::Ranges(any_of.iter().filter_map(range).collect())
 }
 
-/// What a section holds before rows have their place.
-enum Content {
-    Words(Vec<u64>),
-    /// Row numbers, to become row offsets.
-    Rows(Vec<usize>),
-}
-
-struct Section {
-    header_word: u64,
-    /// Words per counted thing.
-    width: usize,
-    content: Content,
-}
-
-/// A TABLE blob in the making.
-struct Blob {
-    rows: Rows,
-    sections: Vec<Section>,
-}
-
-impl Blob {
-    fn push(&mut self, header_word: u64, width: usize, content: Content) {
-        self.sections.push(Section { header_word, width, content });
-    }
-
-    fn dimension(
-        &mut self,
-        bounds_word: u64,
-        classes_word: u64,
-        rules: &[ResolvedRule],
-        width: usize,
-        of_rule: impl Fn(&ResolvedRule) -> Extent,
-    ) -> Result<(), CompileError> {
-        let extents: Vec<Extent> = rules.iter().map(of_rule).collect();
-        let Classes { bounds, rows } = cut(&extents, &mut self.rows)?;
-        let mut words = Vec::with_capacity(bounds.len() * width);
-        for bound in bounds {
-            if width == 2 {
-                words.push((bound >> 64) as u64);
-            }
-            words.push(bound as u64);
-        }
-        self.push(bounds_word, width, Content::Words(words));
-        self.push(classes_word, 1, Content::Rows(rows));
-        Ok(())
-    }
-
-    fn protocols(&mut self, header_word: u64, family: Family, rules: &[ResolvedRule]) {
-        let mut numbers = Vec::with_capacity(256);
-        for protocol in 0..=u8::MAX {
-            let mut row: Row = vec![0; row_words(rules.len())];
-            for (rule, resolved) in rules.iter().enumerate() {
-                set(&mut row, rule, resolved.rule.protocol.matches(family, protocol));
-            }
-            numbers.push(self.rows.number(&row));
-        }
-        self.push(header_word, 1, Content::Rows(numbers));
-    }
-
-    fn groups(
-        &mut self,
-        rules: &[ResolvedRule],
-        numbers: &mut Numbers,
-    ) -> Result<(), CompileError> {
-        let mut rows: BTreeMap<u32, Row> = BTreeMap::new();
-        for (rule, resolved) in rules.iter().enumerate() {
-            if let ResolvedPeer::Group(group) = &resolved.peer {
-                let empty = || vec![0; row_words(rules.len())];
-                set(rows.entry(numbers.group(group)?).or_insert_with(empty), rule, true);
-            }
-        }
-        let words = rows.keys().map(|number| u64::from(*number)).collect();
-        let row_numbers = rows.values().map(|row| self.rows.number(row)).collect();
-        self.push(abi::TABLE_GROUPS, 1, Content::Words(words));
-        self.push(abi::TABLE_GROUP_ROWS, 1, Content::Rows(row_numbers));
-        Ok(())
-    }
-
-    fn actions(
-        &mut self,
-        rules: &[ResolvedRule],
-        numbers: &mut Numbers,
-    ) -> Result<(), CompileError> {
-        let mut words = Vec::with_capacity(rules.len());
-        for resolved in rules {
-            let (group, rule) = (resolved.group.clone(), resolved.rule.id.clone());
-            let counter = u64::from(numbers.rule(&DecidingRule { group, rule })?);
-            words.push(match resolved.rule.policy {
-                Policy::Accept => abi::ACTION_ACCEPT | counter,
-                Policy::Drop => counter,
-            });
-        }
-        self.push(abi::TABLE_ACTIONS, 1, Content::Words(words));
-        Ok(())
-    }
-
-    /// Lays the sections out behind the header, and the rows behind the sections.
-    fn words(self, rules: usize, default: Policy) -> Result<Vec<u64>, CompileError> {
-        let row_words = row_words(rules);
-        let header = abi::TABLE_HEADER_WORDS as usize;
-        let len = |content: &Content| match content {
-            Content::Words(words) => words.len(),
-            Content::Rows(rows) => rows.len(),
-        };
-        let rows_at = header + self.sections.iter().map(|s| len(&s.content)).sum::<usize>();
-        let total = rows_at + self.rows.len() * row_words;
-        check(Limit::TableWords, total)?;
-        let mut words = vec![0; header];
-        words.reserve_exact(total - header);
-        for Section { header_word, width, content } in self.sections {
-            let word = section(words.len() as u64, (len(&content) / width) as u64);
-            if let Some(slot) = words.get_mut(header_word as usize) {
-                *slot = word;
-            }
-            match content {
-                Content::Words(content) => words.extend(content),
-                Content::Rows(rows) => {
-                    words.extend(rows.iter().map(|row| (rows_at + row * row_words) as u64));
-                }
-            }
-        }
-        for (word, value) in [
-            (abi::TABLE_RULES, rules as u64),
-            (abi::TABLE_DEFAULT, u64::from(default == Policy::Accept)),
-        ] {
-            if let Some(slot) = words.get_mut(word as usize) {
-                *slot = value;
-            }
-        }
-        words.extend(self.rows.words());
-        Ok(words)
-    }
+/// A section that begins where the words end now.
+pub(crate) fn put_section(words: &mut [u64], word: u64, count: usize) {
+    let offset = words.len() as u64;
+    put(words, word, section(offset, count as u64));
 }

@@ -51,7 +51,9 @@ const VPCS: [&str; 2] = ["vpc-1", "vpc-2"];
 
 /// A legal world.
 pub fn random_world(seed: u64, size: WorldSize) -> World {
-    let mut maker = Maker { random: Random::new(seed), world: World::new() };
+    let mut random = Random::new(seed);
+    let is_plain = random.chance(50);
+    let mut maker = Maker { random, world: World::new(), is_plain };
     maker.lists(size.lists);
     maker.groups(size.groups);
     maker.interfaces(size.interfaces, size.groups_per_interface);
@@ -62,6 +64,8 @@ pub fn random_world(seed: u64, size: WorldSize) -> World {
 struct Maker {
     random: Random,
     world: World,
+    /// No rule asks for source ports or local addresses, so that all fit into class tables.
+    is_plain: bool,
 }
 
 fn id<T: std::str::FromStr>(prefix: &str, number: usize) -> T
@@ -261,7 +265,7 @@ impl Maker {
                 2..=3 => self.port_list().map_or(ports, PortMatch::List),
                 _ => PortMatch::Ports(self.ports()),
             };
-            if self.random.chance(25) {
+            if !self.is_plain && self.random.chance(25) {
                 source_ports = self.ports();
             }
         }
@@ -271,7 +275,8 @@ impl Maker {
             Peer::Cidr(_) => family,
             Peer::Group(_) | Peer::PrefixList(_) => self.family(),
         };
-        let local = self.random.chance(25).then(|| self.cidr(local_family));
+        let has_local = !self.is_plain && self.random.chance(25);
+        let local = has_local.then(|| self.cidr(local_family));
         let priority = self.random.one_of([1, 1, 1, 2, 2, 50, 100]);
         // A letter ahead of the number: the order of ids is not that of making.
         let prefix = self.random.one_of(["sgr-a", "sgr-b", "sgr-c"]);

@@ -4,8 +4,9 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use portcullis_agent::sys::Sizes;
 use portcullis_compile::abi;
-use portcullis_compile::budget::{CompileError, Limit};
+use portcullis_compile::budget::{CELLS_MAX, CompileError, Limit};
 use portcullis_compile::interface::{InterfaceSettings, compile};
 use portcullis_compile::interpret;
 use portcullis_compile::numbers::Numbers;
@@ -110,15 +111,109 @@ fn words_of_a_table_are_refused_before_they_fill_the_memory() {
 
 #[test]
 fn the_size_is_known_exactly() {
-    // Without rules a row has no words, and each field is one class from 0.
+    // Without rules everything is one class: a root of ports, a page, its number, and where
+    // addresses begin.
     let header = abi::TABLE_HEADER_WORDS as usize;
-    let [addresses, protocols, ports] = [2 * (1 + 1 + 2 + 1), 2 * 256, 2 * (1 + 1)];
-    let empty_table = header + addresses + protocols + ports;
+    let empty_table = header + (64 + 4 + 1 + 1) + (64 + 4 + 1 + 2);
     let interface = abi::INTERFACE_HEADER_WORDS as usize;
     assert_eq!(words(&policy()), Ok(interface + 2 * empty_table));
-    // One rule adds two boundaries with their classes, an action, and the two rows there are.
-    let policy = InterfacePolicy { egress: vec![rule(7, vec![host(7)])], ..policy() };
-    assert_eq!(words(&policy), Ok(interface + 2 * empty_table + 2 * 2 + 1 + 2));
+    // One rule adds two boundaries, an action and a page; both numbers stand in one word.
+    let mut policy = InterfacePolicy { egress: vec![rule(7, vec![host(7)])], ..policy() };
+    assert_eq!(words(&policy), Ok(interface + 2 * empty_table + 2 + 1 + 4));
+    // With source ports: boundaries of each field with their rows, and rows of one word.
+    let [addresses, protocols, ports] = [2 * (1 + 1 + 2 + 1), 2 * 256, 2 * (1 + 1)];
+    let mut with_source_ports = (*policy.egress[0].rule).clone();
+    with_source_ports.source_ports = Ports::range(1, 2).unwrap();
+    policy.egress[0].rule = Arc::new(with_source_ports);
+    let vectors = header + 1 + addresses + 2 * 2 + protocols + ports + 2 * 2 + 2;
+    assert_eq!(words(&policy), Ok(interface + vectors + empty_table));
+}
+
+#[test]
+fn cells_that_would_be_too_many_become_bit_vectors() {
+    // Every address is in half of the rules and every port in some, so that no page of cells is
+    // like another.
+    let mut random = Random::new(3);
+    let rules: Vec<_> = (0..1000)
+        .map(|n| {
+            let peers = (0..256).filter(|_| random.chance(50)).map(|m| host(2 * m)).collect();
+            let mut of = rule(n, peers);
+            of.rule = Arc::new(Rule { protocol: Protocol::TCP, ..(*of.rule).clone() });
+            of.ports = vec![Ports::range(n as u16 + 1, n as u16 + 64).unwrap()];
+            of
+        })
+        .collect();
+    let table = |count: usize| {
+        let policy = InterfacePolicy { egress: rules[..count].to_vec(), ..policy() };
+        let settings = InterfaceSettings::new(1);
+        compile(&policy, &settings, &mut Numbers::new()).unwrap().egress
+    };
+    let is_classes = |table: &[u64]| table[abi::TABLE_FORM as usize] == abi::FORM_CLASSES;
+    let (mut most, mut too_many) = (1, rules.len());
+    while too_many - most > 1 {
+        let middle = (most + too_many) / 2;
+        if is_classes(&table(middle)) { most = middle } else { too_many = middle }
+    }
+    let (largest, next) = (table(most), table(too_many));
+    assert!(is_classes(&largest) && !is_classes(&next));
+    let [rows, remote] =
+        [abi::TABLE_CLASSES4_ROWS, abi::TABLE_CLASSES4_REMOTE].map(|word| largest[word as usize]);
+    let cells = 4 * ((remote >> 32) - rows) as usize;
+    println!("{most} such rules take {cells} cells and page numbers");
+    assert!(cells <= CELLS_MAX + 8 && cells > CELLS_MAX * 9 / 10, "{cells}");
+}
+
+/// A policy of 1,000 rules a direction as people write them: mostly TCP, single ports and ranges,
+/// prefixes of all lengths, a tenth with groups as peers, some of IPv6.
+fn ordinary_policy(random: &mut Random) -> InterfacePolicy {
+    let mut rules = |direction: Direction| {
+        let mut one = |number: u32| {
+            let bits = random.number();
+            let length = random.between(8, 32) as u8;
+            let address = match random.chance(20) {
+                true => IpAddr::V6((0x2001_0db8 << 96 | u128::from(bits) << 48).into()),
+                false => IpAddr::V4(Ipv4Addr::from_bits(bits as u32)),
+            };
+            let length = if address.is_ipv6() { 32 + length } else { length };
+            let mut of = rule(number, vec![Prefix::new(address, length).unwrap()]);
+            if random.chance(10) {
+                let group = format!("sg-{}", random.below(20)).parse().unwrap();
+                of.peer = ResolvedPeer::Group(group);
+            }
+            let protocol = random.one_of([Protocol::TCP, Protocol::TCP, Protocol::UDP]);
+            let first = random.between(1, 20_000) as u16;
+            let last = first + random.one_of([0, 0, 9, 999]);
+            of.ports = vec![Ports::range(first, last).unwrap()];
+            let policy = if random.chance(75) { Policy::Accept } else { Policy::Drop };
+            of.rule = Arc::new(Rule { direction, protocol, policy, ..(*of.rule).clone() });
+            of
+        };
+        (0..1000).map(&mut one).collect()
+    };
+    let (egress, ingress) = (rules(Direction::Egress), rules(Direction::Ingress));
+    InterfacePolicy { egress, ingress, addresses: vec![host(1)], ..policy() }
+}
+
+#[test]
+fn a_thousand_interfaces_on_twenty_policies_fit_into_a_hundred_megabytes() {
+    let mut random = Random::new(20);
+    let (mut tables, mut forms) = (0, Vec::new());
+    let mut interface = 0;
+    for _ in 0..20 {
+        let policy = ordinary_policy(&mut random);
+        let settings = InterfaceSettings::new(1);
+        let compiled = compile(&policy, &settings, &mut Numbers::new()).unwrap();
+        tables += compiled.egress.len() + compiled.ingress.len() + 2;
+        forms.extend([&compiled.egress, &compiled.ingress].map(|t| t[abi::TABLE_FORM as usize]));
+        interface = compiled.interface.word_count() + 1;
+    }
+    assert!(forms.iter().all(|form| *form == abi::FORM_CLASSES), "{forms:?}");
+    let sizes = Sizes::default();
+    let pool = tables + 1000 * interface;
+    println!("{} KiB a policy, {} KiB of the pool", tables * 8 / 20 / 1024, pool * 8 / 1024);
+    assert!(pool < sizes.pool_words as usize, "{pool}");
+    println!("{} MiB of maps beside flows", sizes.policy_bytes(2) >> 20);
+    assert!(sizes.policy_bytes(2) <= 100 << 20);
 }
 
 #[test]

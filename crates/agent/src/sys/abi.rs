@@ -19,13 +19,13 @@ pub(super) const CONFIG_FLAGS: usize = 2;
 pub(super) const CONFIG_EVENTS_PER_SECOND: usize = 3;
 pub(super) const CONFIG_DHCP4_SERVERS: usize = 4;
 pub(super) const CONFIG_MEMBER_LENGTHS4: usize = 16;
-pub(super) const CONFIG_MEMBER_LENGTHS6: usize = 32;
-pub(super) const CONFIG_WORDS: usize = 48;
+pub(super) const CONFIG_MEMBER_LENGTHS6: usize = 20;
+pub(super) const CONFIG_WORDS: usize = 24;
 
 /// Most DHCPv4 servers that a host's configuration may name.
 pub const DHCP4_SERVERS_MAX: usize = 8;
-/// Most lengths that prefixes of members of one family may have.
-pub const MEMBER_LENGTHS_MAX: usize = 16;
+/// Words of the set of prefix lengths that members of one family have.
+pub(super) const MEMBER_LENGTH_WORDS: usize = 3;
 /// Any link-local address is taken for an interface's own.
 pub(super) const CONFIG_FLAG_ANY_LINK_LOCAL: u64 = 1;
 
@@ -109,6 +109,19 @@ pub(super) fn member_key(bytes: &[u8]) -> Option<MemberKey> {
     let family = half(bytes, 24) as u8;
     let prefix = Prefix::new(address(bytes, 8, family), u8::try_from(half(bytes, 28)).ok()?)?;
     Some(MemberKey { vpc: u32::try_from(word(bytes, 0)).ok()?, prefix })
+}
+
+/// Prefix lengths of members as the program reads them: bit n of the words for the n-th length from
+/// the longest down.
+pub(super) fn length_words(family: Family, lengths: &[u8]) -> [u64; MEMBER_LENGTH_WORDS] {
+    let mut words = [0; MEMBER_LENGTH_WORDS];
+    for length in lengths {
+        let bit = usize::from(family.bits().saturating_sub(*length));
+        if let Some(word) = words.get_mut(bit / 64) {
+            *word |= 1 << (bit % 64);
+        }
+    }
+    words
 }
 
 /// The number of a direction in the kernel.
@@ -473,7 +486,7 @@ mod tests {
             ("PC_CONFIG_MEMBER_LENGTHS6", CONFIG_MEMBER_LENGTHS6),
             ("PC_CONFIG_WORDS", CONFIG_WORDS),
             ("PC_DHCP4_SERVERS_MAX", DHCP4_SERVERS_MAX),
-            ("PC_MEMBER_LENGTHS_MAX", MEMBER_LENGTHS_MAX),
+            ("PC_MEMBER_LENGTH_WORDS", MEMBER_LENGTH_WORDS),
             ("PC_CONFIG_FLAG_ANY_LINK_LOCAL", CONFIG_FLAG_ANY_LINK_LOCAL as usize),
             ("PC_CB_ACCEPT", CB_ACCEPT as usize),
             ("PC_REASON_STRIDE", REASON_STRIDE),
@@ -491,6 +504,12 @@ mod tests {
             let name = cause.name().replace('-', "_").to_uppercase();
             assert_eq!(number(&format!("PC_END_{name}")), position as u64, "{name}");
         }
+    }
+
+    #[test]
+    fn lengths_are_bits_from_the_longest_down() {
+        assert_eq!(length_words(Family::V4, &[0, 28, 32]), [1 << 32 | 1 << 4 | 1, 0, 0]);
+        assert_eq!(length_words(Family::V6, &[128, 65, 64, 1, 0]), [1 << 63 | 1, 1 << 63 | 1, 1]);
     }
 
     #[test]

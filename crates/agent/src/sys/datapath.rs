@@ -305,36 +305,12 @@ impl Datapath {
     /// Says which prefix lengths members of a family have; those that stay are never out of sight
     /// meanwhile.
     pub fn set_member_lengths(&self, family: Family, lengths: &[u8]) -> io::Result<()> {
-        let first = match family {
-            Family::V4 => abi::CONFIG_MEMBER_LENGTHS4,
-            Family::V6 => abi::CONFIG_MEMBER_LENGTHS6,
+        let (first, words) = match family {
+            Family::V4 => (abi::CONFIG_MEMBER_LENGTHS4, 1),
+            Family::V6 => (abi::CONFIG_MEMBER_LENGTHS6, abi::MEMBER_LENGTH_WORDS),
         };
-        let mut wanted: Vec<u64> = lengths.iter().map(|length| u64::from(*length) + 1).collect();
-        wanted.sort_unstable();
-        wanted.dedup();
-        if wanted.len() > abi::MEMBER_LENGTHS_MAX {
-            let message = format!(
-                "members have prefixes of {} lengths, more than {}",
-                wanted.len(),
-                abi::MEMBER_LENGTHS_MAX
-            );
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
-        }
-        let places = first..first + abi::MEMBER_LENGTHS_MAX;
-        for place in places.clone() {
-            match wanted.iter().position(|w| *w == self.config_word(place)) {
-                Some(at) => self.told.set_config(place, wanted.swap_remove(at)),
-                None => self.set_config(place, 0)?,
-            }
-        }
-        for place in places {
-            if self.config_word(place) == 0
-                && let Some(length) = wanted.pop()
-            {
-                self.set_config(place, length)?;
-            }
-        }
-        Ok(())
+        let bits = abi::length_words(family, lengths);
+        (first..).zip(bits).take(words).try_for_each(|(at, word)| self.set_config(at, word))
     }
 
     pub(super) fn config_word(&self, word: usize) -> u64 {

@@ -51,6 +51,24 @@ pub struct Sizes {
     pub event_bytes: u32,
 }
 
+/// What the kernel keeps for each entry of a hash beside key and value, rounded up.
+const HASH_ENTRY_BYTES: u64 = 64;
+
+impl Sizes {
+    /// Kernel memory for policy, members and counts when all of it is in use, on a machine of so
+    /// many processors: everything but flows, fragments and the event ring.
+    pub fn policy_bytes(&self, processors: u64) -> u64 {
+        let [pool, slots, members, counters] =
+            [self.pool_words, self.slots, self.members, self.counters].map(u64::from);
+        let count = abi::COUNT_BYTES as u64 * processors;
+        let member = abi::MEMBER_KEY_BYTES as u64 + 8 + HASH_ENTRY_BYTES;
+        pool * 8
+            + slots * (abi::SLOT_WORDS as u64 * 8 + 2 * abi::REASON_STRIDE as u64 * count)
+            + members * member
+            + counters * count
+    }
+}
+
 impl Default for Sizes {
     /// Enough for a host of about a thousand interfaces.
     fn default() -> Self {
