@@ -44,13 +44,15 @@ pub(crate) struct Bind {
     pub(crate) device: DeviceName,
 }
 
-/// The PEM files that TLS needs.
+/// How TLS is answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TlsFiles {
     /// The certificate with its chain.
     pub(crate) certificate: PathBuf,
     /// Its private key.
     pub(crate) key: PathBuf,
+    /// Whether plain HTTP is refused.
+    pub(crate) only: bool,
 }
 
 /// All that the operator decides.

@@ -1,4 +1,5 @@
-//! What the operator decides and no request can change: the regions and the quotas.
+//! What the operator decides and no request can change: the regions, the quotas, and what serves
+//! the API.
 //!
 //! Values only; reading them from files and the environment is the program's business.
 use alloc::string::{String, ToString};
@@ -155,6 +156,29 @@ impl Quotas {
     }
 }
 
+/// What the API is served by. Requests do not depend on it; DescribeEndpoints tells it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protocols {
+    /// Plain HTTP.
+    #[default]
+    Http,
+    /// Both, at one port.
+    HttpAndHttps,
+    /// TLS alone.
+    Https,
+}
+
+impl Protocols {
+    /// The API's spellings.
+    pub const fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Http => &["HTTP"],
+            Self::HttpAndHttps => &["HTTP", "HTTPS"],
+            Self::Https => &["HTTPS"],
+        }
+    }
+}
+
 /// All of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -162,12 +186,18 @@ pub struct Settings {
     pub regions: Vec<Region>,
     /// How much an account may have.
     pub quotas: Quotas,
+    /// What the API is served by.
+    pub protocols: Protocols,
 }
 
 impl Settings {
-    /// These regions with the default quotas.
+    /// These regions with the default quotas, served by plain HTTP.
     pub fn new(regions: impl IntoIterator<Item = RegionId>) -> Self {
-        Self { regions: regions.into_iter().map(Region::new).collect(), quotas: Quotas::default() }
+        Self {
+            regions: regions.into_iter().map(Region::new).collect(),
+            quotas: Quotas::default(),
+            protocols: Protocols::default(),
+        }
     }
 }
 

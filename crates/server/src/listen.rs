@@ -41,13 +41,36 @@ pub(crate) trait Service: Send + Sync + 'static {
     fn answer(&self, request: HttpRequest) -> impl Future<Output = HttpResponse> + Send;
 }
 
+/// Answers those who speak plain HTTP where TLS is asked for: a refusal in their own language. What
+/// they ask is not looked at.
+struct TlsOnly;
+
+impl Service for TlsOnly {
+    async fn answer(&self, request: HttpRequest) -> HttpResponse {
+        refusal::needs_tls(&request)
+    }
+}
+
 /// What every connection passes.
 #[derive(Clone)]
 pub(crate) struct Door {
     /// Shown to those who speak TLS.
     pub(crate) certificate: Option<Arc<Certificate>>,
+    /// Whether those who do not are refused, where there is a certificate.
+    pub(crate) tls_only: bool,
     /// The bounds to keep.
     pub(crate) limits: Arc<Limits>,
+}
+
+impl Door {
+    /// This one.
+    pub(crate) fn of(
+        certificate: Option<Arc<Certificate>>,
+        tls_only: bool,
+        limits: Limits,
+    ) -> Door {
+        Door { certificate, tls_only, limits: Arc::new(limits) }
+    }
 }
 
 /// Accepts connections until `stop` is set, then lets what is in flight finish within the grace
@@ -119,6 +142,9 @@ async fn greet<S: Service>(
         None => converse(stream, service, limits, stop).await,
         Some(certificate) => match language(&stream, &limits, &mut stop).await {
             None => {}
+            Some(Language::Plain) if door.tls_only => {
+                converse(stream, Arc::new(TlsOnly), limits, stop).await;
+            }
             Some(Language::Plain) => converse(stream, service, limits, stop).await,
             Some(Language::Tls) => {
                 if let Some(stream) = shake_hands(certificate, stream, &limits, &mut stop).await {

@@ -4,9 +4,9 @@
 //! Refusals of what a request *says* are made elsewhere; this page knows no action.
 
 use portcullis_core::error::{ApiError, ErrorClass};
-use portcullis_wire::ecs::http::HttpResponse;
+use portcullis_wire::ecs::http::{HttpRequest, HttpResponse};
 use portcullis_wire::ecs::refusal::{Code, Refusal, code};
-use portcullis_wire::ecs::render;
+use portcullis_wire::ecs::render::{self, Presentation};
 
 use crate::identity::request_id;
 
@@ -45,6 +45,14 @@ pub(crate) fn body_too_slow(time_max_ms: u64) -> Refusal {
 pub(crate) fn body_unreadable(cause: &dyn std::error::Error) -> Refusal {
     let message = format!("The body could not be read: {cause}.");
     Code { name: "InvalidParameter.Body", status: 400 }.refuse(message)
+}
+
+/// Of a request that came without TLS where it must not.
+pub(crate) fn needs_tls(request: &HttpRequest) -> HttpResponse {
+    let refusal = code::NEED_TLS
+        .refuse("The request came by plain HTTP, and this server answers TLS alone.")
+        .with_help("Call https at the same host and port.");
+    render::failure(&Presentation::guess(request), &refusal, &request_id())
 }
 
 /// `HostId` where no request was read: else it is the request's `Host`.

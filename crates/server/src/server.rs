@@ -16,7 +16,7 @@ use portcullis_core::command::{Command, CreateRootAccount};
 use portcullis_core::error::ApiError;
 use portcullis_core::ids::{AccessKeyId, NetworkInterfaceId};
 use portcullis_core::records::AccessKeySecret;
-use portcullis_core::settings::Settings;
+use portcullis_core::settings::{Protocols, Settings};
 use portcullis_core::text::{AccountName, DeviceName};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
@@ -62,6 +62,8 @@ pub struct Options {
     pub link: Option<HostLink>,
     /// What is shown to those who speak TLS. Without it HTTP is plain only.
     pub certificate: Option<Arc<Certificate>>,
+    /// Whether those who speak plain HTTP are refused, where there is a certificate.
+    pub tls_only: bool,
     /// The bounds to keep.
     pub limits: Limits,
     /// Where the time comes from.
@@ -112,6 +114,15 @@ pub enum StartError {
     /// The system gives no thread.
     #[error("cannot start the writer's thread")]
     Thread(#[source] io::Error),
+}
+
+/// What the API is served by; without a certificate it is plain HTTP.
+pub fn served_by(has_certificate: bool, tls_only: bool) -> Protocols {
+    match (has_certificate, tls_only) {
+        (false, _) => Protocols::Http,
+        (true, false) => Protocols::HttpAndHttps,
+        (true, true) => Protocols::Https,
+    }
 }
 
 impl StartError {
@@ -168,7 +179,8 @@ impl Server {
         let now_ms = options.clock.now_ms();
         let nonces = restore_nonces(&opened.nonces, options.limits.nonces_max, now_ms);
         let is_first = opened.state.root_account().is_none();
-        let settings = Arc::new(settings);
+        let protocols = served_by(options.certificate.is_some(), options.tls_only);
+        let settings = Arc::new(Settings { protocols, ..settings });
         let writer = Writer::new(
             source,
             key_file.seal().clone(),
@@ -224,8 +236,7 @@ impl Server {
             clock: options.clock,
             limits: options.limits.clone(),
         });
-        let door =
-            listen::Door { certificate: options.certificate, limits: Arc::new(options.limits) };
+        let door = listen::Door::of(options.certificate, options.tls_only, options.limits);
         let api = tokio::spawn(listen::listen(tcp, api, door, stopped));
         let socket = directory.control_socket();
         Ok(Server { address, drawn_key, enforces, stop, tasks, api, writer, socket })

@@ -14,43 +14,57 @@ use std::path::Path;
 use common::store::FaultySource;
 use common::{PATIENCE, Running, Setup};
 use portcullis_core::ids::AccountId;
-use portcullis_core::records::{AccessKey, AccessKeySecret, Account, Change, Record};
+use portcullis_core::records::{
+    AccessKey, AccessKeySecret, Account, Change, KeySession, Record, SecurityToken,
+};
 use portcullis_core::settings::{Quotas, Settings};
 use portcullis_server::clock::Clock;
 use portcullis_server::control::client::ask;
 use portcullis_server::control::message::Request;
+use portcullis_server::throttle::{Rate, ThrottleRule};
 use portcullis_store::{Operation, Store};
-use portcullis_testkit::exchange::language::{self, Case, Share, Step};
+use portcullis_testkit::exchange::in_process::{SECURITY_TOKEN, SESSION_LIFE_MS};
+use portcullis_testkit::exchange::language::{self, Case, Share, Step, Throttled};
 use portcullis_testkit::exchange::request::{Key, Request as Call};
 use portcullis_testkit::exchange::{Reply, Server, Watched, is_runnable, read_folder, run, send};
 use portcullis_wire::record;
 use portcullis_wire::record::seal::{SEAL_KEY_BYTES, SealKey};
 
 /// Access keys by the names that cases use: id, secret, account, whether it is active.
-const KEYS: [(&str, &str, &str, u64, bool); 3] = [
+const KEYS: [(&str, &str, &str, u64, bool); 4] = [
     ("root", "rootkey", "rootsecret", 1_000_000_000_000_001, true),
     ("other", "otherkey", "othersecret", 1234, true),
     ("old", "oldkey", "oldsecret", 1_000_000_000_000_001, false),
+    ("temporary", "temporarykey", "temporarysecret", 1_000_000_000_000_001, true),
 ];
 
 /// What the store holds before the server starts.
-fn records() -> Vec<Record> {
+fn records(now_ms: u64) -> Vec<Record> {
     let account = |id, name: &str, root| {
         let (id, name) = (AccountId(id), name.parse().unwrap());
         Record::Account(Account { id, name, root, created_ms: 0 })
     };
     let accounts = [account(KEYS[0].3, "root", true), account(1234, "other@example.com", false)];
-    let keys = KEYS.map(|(_, id, secret, account, active)| {
+    let session = || KeySession {
+        token: SecurityToken::new(SECURITY_TOKEN),
+        expires_ms: now_ms + SESSION_LIFE_MS,
+    };
+    let keys = KEYS.map(|(name, id, secret, account, active)| {
         Record::AccessKey(AccessKey {
             id: id.parse().unwrap(),
             secret: AccessKeySecret::new(secret.as_bytes()),
             account: AccountId(account),
             active,
             created_ms: 0,
-            session: None,
+            session: (name == "temporary").then(session),
         })
     });
     accounts.into_iter().chain(keys).collect()
+}
+
+fn throttle_rule(own: &Throttled) -> ThrottleRule {
+    let rate = Rate::new(own.calls_per_minute, own.burst).unwrap();
+    ThrottleRule { account: None, action: own.action.clone(), rate }
 }
 
 fn quotas(case: &Case) -> Quotas {
@@ -77,17 +91,18 @@ impl OverHttp {
         let key_file = directory.path().join("seal.key");
         std::fs::write(&key_file, format!("portcullis-seal-key-1 {}\n", "ab".repeat(32))).unwrap();
         std::fs::set_permissions(&key_file, Permissions::from_mode(0o600)).unwrap();
-        let puts = records().into_iter().map(|record| {
+        let mut setup = Setup::new(directory.path());
+        let puts = records(setup.clock.now_ms()).into_iter().map(|record| {
             let (key, value) = record::encode(&Change::Put(record), &seal);
             Operation::put(key, value.unwrap())
         });
         source.memory.commit(&[], puts.collect()).unwrap();
-        let mut setup = Setup::new(directory.path());
         setup.source = Some(Box::new(source));
         let regions = ["cn-hangzhou", "cn-qingdao-env17-d01"];
         let mut settings = Settings::new(regions.map(|region| region.parse().unwrap()));
         settings.quotas = quotas(case);
         setup.settings = settings;
+        setup.throttle = case.throttle.iter().map(throttle_rule).collect();
         OverHttp { server: setup.start().unwrap(), _directory: directory }
     }
 
@@ -156,7 +171,7 @@ impl Server for OverHttp {
     }
 
     fn offers(&self, need: &str) -> bool {
-        matches!(need, "clock" | "quotas" | "accounts")
+        matches!(need, "clock" | "quotas" | "accounts" | "tokens" | "throttle")
     }
 
     fn later(&mut self, milliseconds: u64) {
@@ -165,6 +180,11 @@ impl Server for OverHttp {
 
     fn set_quota(&mut self, _name: &str, _number: usize) -> Result<(), String> {
         // The server was started with the quotas of the case.
+        Ok(())
+    }
+
+    fn throttle(&mut self, _rules: &[Throttled]) -> Result<(), String> {
+        // And with its rates.
         Ok(())
     }
 }

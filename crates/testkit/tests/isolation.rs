@@ -9,7 +9,9 @@
 
 use portcullis_testkit::exchange::in_process::InProcess;
 use portcullis_testkit::exchange::language::Share;
-use portcullis_testkit::exchange::{Reply, Server, Watched, read_folder, run_watched, send};
+use portcullis_testkit::exchange::{
+    Reply, Server, Watched, is_runnable, read_folder, run_watched, send,
+};
 use portcullis_wire::ecs::action;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -76,6 +78,9 @@ fn check(is_shared: bool) -> BTreeSet<String> {
     let (mut seen, mut failures) = (BTreeSet::new(), Vec::new());
     for case in read_folder(&folder).unwrap() {
         let mut server = InProcess::new().unwrap();
+        if !is_runnable(&case, &server) {
+            continue;
+        }
         let watch = &mut |server: &InProcess, call: &Watched<'_>| {
             let has_ids = call.kept.values().any(|text| kind(text).is_some());
             if call.exchange.status != 200 || call.key != "root" || !has_ids {

@@ -6,12 +6,12 @@ use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use portcullis_core::settings::Settings;
+use portcullis_core::settings::{Protocols, Settings};
 use portcullis_server::clock::SystemClock;
 use portcullis_server::directory::DataDirectory;
 use portcullis_server::identity::Credentials;
 use portcullis_server::limits::Limits;
-use portcullis_server::server::{Ended, Options, Server};
+use portcullis_server::server::{Ended, Options, Server, served_by};
 use portcullis_server::source::EmbeddedSource;
 use portcullis_server::tls::Certificate;
 use tokio::signal::unix::{SignalKind, signal};
@@ -72,7 +72,9 @@ async fn serve(
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
     let mut hang_up = signal(SignalKind::hangup()).map_err(cannot)?;
+    let tls_only = configuration.tls.as_ref().is_some_and(|tls| tls.only);
     let certificate = configuration.tls.clone().map(read_certificate).transpose()?;
+    let protocols = served_by(certificate.is_some(), tls_only);
     let directory = DataDirectory::prepare(&configuration.data)
         .map_err(|error| Failure::because("CannotStart", &error, error.help()))?;
     let credentials_path = directory.credentials();
@@ -93,6 +95,7 @@ async fn serve(
         binds: configuration.binds.into_iter().map(|bind| (bind.interface, bind.device)).collect(),
         link,
         certificate: certificate.clone(),
+        tls_only,
         limits: Limits::default(),
         clock: Arc::new(SystemClock),
         program_version: env!("CARGO_PKG_VERSION"),
@@ -101,7 +104,7 @@ async fn serve(
         .await
         .map_err(|error| Failure::because("CannotStart", &error, error.help()))?;
     let enforcement = seam.map(enforcement::start).transpose()?;
-    announce(&server, &credentials_path, certificate.is_some());
+    announce(&server, &credentials_path, protocols);
     let stop = async move {
         loop {
             tokio::select! {
@@ -121,7 +124,7 @@ async fn serve(
 }
 
 /// Says how the server stands, and once what the first access key is.
-fn announce(server: &Server, credentials_path: &Path, is_tls: bool) {
+fn announce(server: &Server, credentials_path: &Path, protocols: Protocols) {
     let mut lines = String::new();
     if let Some(key) = server.drawn_key() {
         lines += &format!(
@@ -136,8 +139,12 @@ fn announce(server: &Server, credentials_path: &Path, is_tls: bool) {
         true => "enforcing on this host",
         false => "nothing is enforced on this host",
     };
-    let scheme = if is_tls { "; https too" } else { "" };
-    lines += &format!("portcullis is ready at http://{}{scheme}; {stands}\n", server.address());
+    let (scheme, too) = match protocols {
+        Protocols::Http => ("http", ""),
+        Protocols::HttpAndHttps => ("http", "; https too"),
+        Protocols::Https => ("https", ""),
+    };
+    lines += &format!("portcullis is ready at {scheme}://{}{too}; {stands}\n", server.address());
     // Nobody may be reading; the server serves all the same.
     let mut output = std::io::stdout().lock();
     let _ = output.write_all(lines.as_bytes()).and_then(|()| output.flush());

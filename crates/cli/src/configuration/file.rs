@@ -26,6 +26,7 @@ pub(super) struct FileKeys {
     pub(super) key_file: Option<PathBuf>,
     pub(super) tls_cert: Option<PathBuf>,
     pub(super) tls_key: Option<PathBuf>,
+    pub(super) tls_only: Option<bool>,
     pub(super) region: Option<Spanned<Vec<Spanned<String>>>>,
     pub(super) no_agent: Option<bool>,
     pub(super) instance: Option<Spanned<String>>,

@@ -24,6 +24,9 @@ pub(crate) struct Flags {
     /// The private key of that certificate, a PEM file
     #[arg(long, value_name = "FILE")]
     pub(crate) tls_key: Option<PathBuf>,
+    /// Answer TLS alone; plain HTTP is refused
+    #[arg(long)]
+    pub(crate) tls_only: bool,
     /// A region to answer for; may be repeated [default: cn-hangzhou, cn-qingdao-env17-d01]
     #[arg(long, value_name = "ID")]
     pub(crate) region: Vec<String>,

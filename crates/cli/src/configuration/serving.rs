@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use portcullis_core::ids::RegionId;
 
 use super::file::File;
-use super::layers::{Environment, Placed, present};
+use super::layers::{Environment, Placed, present, switch, variable};
 use super::{ConfigurationError, Flags, TlsFiles};
 
 /// The regions that exist unless told otherwise.
@@ -26,11 +26,14 @@ pub(super) fn tls(
     let half = |place: &str, other: &str| ConfigurationError {
         place: place.to_owned(),
         message: format!("it is not set and {other} is"),
-        help: "set both, or neither",
+        help: "set both files, or neither; TLS alone needs them",
     };
+    let only = variable(environment, "PORTCULLIS_TLS_ONLY")?;
+    let only = switch(flags.tls_only, only, file.keys.tls_only)?;
     match (certificate, key) {
+        (None, None) if only => Err(half("--tls-cert", "--tls-only")),
         (None, None) => Ok(None),
-        (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
+        (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key, only })),
         (Some(_), None) => Err(half("--tls-key", "--tls-cert")),
         (None, Some(_)) => Err(half("--tls-cert", "--tls-key")),
     }

@@ -129,7 +129,7 @@ fn a_higher_layer_wins_value_by_value() {
 #[test]
 fn tls_has_both_files_or_neither() {
     let files = |certificate: &str, key: &str| {
-        Some(TlsFiles { certificate: certificate.into(), key: key.into() })
+        Some(TlsFiles { certificate: certificate.into(), key: key.into(), only: false })
     };
     let file = "tls-cert = '/f/c'\ntls-key = '/f/k'";
     assert_eq!(read(file, &[], Flags::default()).unwrap().tls, files("/f/c", "/f/k"));
@@ -141,6 +141,14 @@ fn tls_has_both_files_or_neither() {
     assert!(error.starts_with("--tls-key: "), "{error}");
     let error = read("tls-key = '/f/k'", &[], Flags::default()).unwrap_err();
     assert!(error.starts_with("--tls-cert: "), "{error}");
+    let alone = read(&format!("{file}\ntls-only = true"), &[], Flags::default()).unwrap();
+    assert!(alone.tls.unwrap().only);
+    let told = [("PORTCULLIS_TLS_ONLY", "false")];
+    let both = read(&format!("{file}\ntls-only = true"), &told, Flags::default()).unwrap();
+    assert!(!both.tls.unwrap().only);
+    let flags = Flags { tls_only: true, ..Flags::default() };
+    let error = read("", &[], flags).unwrap_err();
+    assert!(error.starts_with("--tls-cert: it is not set and --tls-only is"), "{error}");
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::ids::{
 use crate::list::{PortRanges, Prefixes};
 use crate::net::{Ipv4Prefix, Ipv6Prefix};
 use crate::records::{Binding, InterfaceRecord, PortRangeListRecord, PrefixListRecord};
-use crate::settings::Region;
+use crate::settings::{Protocols, Region};
 
 /// The answer to a command that was carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,8 +29,8 @@ pub enum Outcome {
     Regions(Vec<Region>),
     /// Of DescribeZones.
     Zones(Vec<ZoneId>),
-    /// Of DescribeEndpoints: the service, if it is here.
-    Endpoints(RegionId, Option<Service>),
+    /// Of DescribeEndpoints: the service, if it is here, and what it is served by.
+    Endpoints(RegionId, Option<Service>, Protocols),
     /// Of GetCallerIdentity.
     CallerIdentity(AccountId),
     /// Of DescribeDisks and its like.

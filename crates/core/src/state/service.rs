@@ -35,7 +35,7 @@ impl State {
     ) -> Result<Decision, ApiError> {
         let DescribeEndpoints { region, service } = command;
         self.check_region(context, Some(region), "Id")?;
-        Ok(Decision::read(Outcome::Endpoints(region.clone(), *service)))
+        Ok(Decision::read(Outcome::Endpoints(region.clone(), *service, context.settings.protocols)))
     }
 
     pub(super) fn describe_absent(command: &DescribeAbsent) -> Decision {

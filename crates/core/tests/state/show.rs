@@ -111,7 +111,7 @@ fn read(harness: &Harness, outcome: &Outcome) -> String {
         Outcome::Zones(zones) => {
             zones.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
         }
-        Outcome::Endpoints(region, service) => {
+        Outcome::Endpoints(region, service, _) => {
             format!("{region} {}", service.map_or("none", |service| service.name()))
         }
         Outcome::CallerIdentity(account) => {

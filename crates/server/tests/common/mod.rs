@@ -67,6 +67,7 @@ pub(crate) struct Setup {
     pub(crate) settings: Settings,
     pub(crate) throttle: Vec<ThrottleRule>,
     pub(crate) certificate: Option<Arc<Certificate>>,
+    pub(crate) tls_only: bool,
     pub(crate) limits: Limits,
     pub(crate) clock: Arc<MovedClock>,
 }
@@ -86,6 +87,7 @@ impl Setup {
             settings: Settings::new([REGION.parse().unwrap()]),
             throttle: Vec::new(),
             certificate: None,
+            tls_only: false,
             limits: Limits::default(),
             clock: Arc::default(),
         }
@@ -111,6 +113,7 @@ impl Setup {
             binds: self.binds,
             link: self.link,
             certificate: self.certificate,
+            tls_only: self.tls_only,
             limits: self.limits,
             clock: self.clock,
             program_version: "test",

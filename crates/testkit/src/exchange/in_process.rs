@@ -1,13 +1,15 @@
 //! A server without sockets: the wire's decoding, the state machine and the wire's answers, with a
 //! clock that goes on by a millisecond a call and dice from a seed.
 
-use super::language::Share;
+use super::language::{Share, Throttled};
 use super::request::{Key, Request};
 use super::{Reply, Server};
 use portcullis_core::command::{Command, Context, CreateRootAccount, Dice};
 use portcullis_core::ids::{AccessKeyId, AccountId};
-use portcullis_core::records::{AccessKey, AccessKeySecret, Account, Change, Record};
-use portcullis_core::settings::{Quotas, Region, Settings};
+use portcullis_core::records::{
+    AccessKey, AccessKeySecret, Account, Change, KeySession, Record, SecurityToken,
+};
+use portcullis_core::settings::{Protocols, Quotas, Region, Settings};
 use portcullis_core::state::State;
 use portcullis_wire::ecs::action::dispatch;
 use portcullis_wire::ecs::carrier::Call;
@@ -21,6 +23,10 @@ use portcullis_wire::ecs::render::{
 use portcullis_wire::ecs::signature::{SigningKey, verify};
 use std::collections::BTreeMap;
 
+/// What requests of the key `temporary` must carry.
+pub const SECURITY_TOKEN: &str = "to+ken/=";
+/// How long that key is good for.
+pub const SESSION_LIFE_MS: u64 = 3_600_000;
 /// Noon of a day, in milliseconds since 1970.
 const NOON_MS: u64 = 1_764_000_000_000;
 
@@ -61,7 +67,8 @@ impl InProcess {
         for id in ["cn-hangzhou", "cn-qingdao-env17-d01"] {
             regions.push(Region::new(id.parse().map_err(|error| format!("{error}"))?));
         }
-        let settings = Settings { regions, quotas: Quotas::default() };
+        let (quotas, protocols) = (Quotas::default(), Protocols::default());
+        let settings = Settings { regions, quotas, protocols };
         let mut server = Self {
             state: State::new(),
             settings,
@@ -111,10 +118,15 @@ impl InProcess {
             let account = Account { id, name, root: false, created_ms: self.now_ms };
             self.state.absorb(Change::Put(Record::Account(account)));
         }
-        for (id, secret, account, active) in [
-            ("otherkey", "othersecret", other, true),
-            ("strangerkey", "strangersecret", stranger, true),
-            ("oldkey", "oldsecret", root, false),
+        let session = KeySession {
+            token: SecurityToken::new(SECURITY_TOKEN),
+            expires_ms: self.now_ms + SESSION_LIFE_MS,
+        };
+        for (id, secret, account, active, session) in [
+            ("otherkey", "othersecret", other, true, None),
+            ("strangerkey", "strangersecret", stranger, true, None),
+            ("oldkey", "oldsecret", root, false, None),
+            ("temporarykey", "temporarysecret", root, true, Some(session)),
         ] {
             self.state.absorb(Change::Put(Record::AccessKey(AccessKey {
                 id: id.parse().map_err(|error| bad(&error))?,
@@ -122,7 +134,7 @@ impl InProcess {
                 account,
                 active,
                 created_ms: self.now_ms,
-                session: None,
+                session,
             })));
         }
         Ok(())
@@ -208,6 +220,7 @@ impl Server for InProcess {
             ("other", "otherkey", "othersecret"),
             ("old", "oldkey", "oldsecret"),
             ("stranger", "strangerkey", "strangersecret"),
+            ("temporary", "temporarykey", "temporarysecret"),
         ];
         keys.iter()
             .find(|(own, _, _)| *own == name)
@@ -228,7 +241,7 @@ impl Server for InProcess {
     }
 
     fn offers(&self, need: &str) -> bool {
-        matches!(need, "clock" | "quotas" | "accounts" | "long-targets")
+        matches!(need, "clock" | "quotas" | "accounts" | "tokens" | "long-targets")
     }
 
     fn later(&mut self, milliseconds: u64) {
@@ -238,5 +251,9 @@ impl Server for InProcess {
     fn set_quota(&mut self, name: &str, number: usize) -> Result<(), String> {
         let set = self.settings.quotas.set(name, number);
         set.map_err(|error| format!("quota `{name}`: {error}"))
+    }
+
+    fn throttle(&mut self, rules: &[Throttled]) -> Result<(), String> {
+        if rules.is_empty() { Ok(()) } else { Err("no rates here".to_owned()) }
     }
 }

@@ -5,6 +5,7 @@
 //! case TITLE                 everything up to the next `case`, from an empty server
 //! needs THING                only where the server under test offers it: clock, quotas, accounts
 //! quota NAME NUMBER          sets a quota before the first step
+//! throttle CALLS BURST [ACTION]  so many calls a minute, so many at once
 //! by WAY …                   the ways in which the case is run; the first five by default
 //! later SECONDS              moves the server's clock on
 //! as NAME                    calls that name no key are signed by this one from here on
@@ -92,10 +93,32 @@ pub struct Case {
     pub needs: Vec<String>,
     /// Quotas to set first.
     pub quotas: Vec<(String, usize)>,
+    /// How often its calls are allowed.
+    pub throttle: Vec<Throttled>,
     /// In which ways it is run.
     pub ways: Vec<Way>,
     /// What happens.
     pub steps: Vec<Step>,
+}
+
+/// How often an action may be called, or all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Throttled {
+    /// Calls a minute.
+    pub calls_per_minute: u32,
+    /// Calls at once.
+    pub burst: u32,
+    /// The action; `None`: any.
+    pub action: Option<String>,
+}
+
+impl Throttled {
+    fn of(text: &str) -> Option<Self> {
+        let mut words = text.split(' ');
+        let calls_per_minute = words.next()?.parse().ok()?;
+        let burst = words.next()?.parse().ok()?;
+        Some(Self { calls_per_minute, burst, action: words.next().map(str::to_owned) })
+    }
 }
 
 /// One step of a case.
@@ -246,6 +269,10 @@ impl Reader<'_> {
                 let (name, number) = rest.split_once(' ').ok_or("quota NAME NUMBER")?;
                 let number = number.parse().map_err(|_| "not a number")?;
                 case.quotas.push((name.to_owned(), number));
+            }
+            "throttle" => {
+                let rule = Throttled::of(rest).ok_or("throttle CALLS BURST [ACTION]")?;
+                case.throttle.push(rule);
             }
             "by" => {
                 for name in rest.split(' ') {

@@ -8,7 +8,7 @@ pub mod recorded;
 pub mod request;
 mod signatures;
 
-use language::{Case, Check, Exchange, Rule, Share, Step, Way};
+use language::{Case, Check, Exchange, Rule, Share, Step, Throttled, Way};
 use request::{Key, Request, Stamp};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -41,7 +41,8 @@ pub trait Server {
     /// Its clock, in milliseconds since 1970.
     fn now_ms(&self) -> u64;
 
-    /// The access key `root`, and where accounts are offered `other` and `old` (disabled).
+    /// The access key `root`, where accounts are offered `other` and `old` (disabled), and where
+    /// tokens are offered `temporary`, which ends an hour after the first moment.
     fn key(&self, name: &str) -> Option<Key>;
 
     /// Lets the account of a key use a VPC of another, or no longer, where it offers `accounts`.
@@ -50,7 +51,8 @@ pub trait Server {
     /// What the server says.
     fn share(&mut self, share: &Share) -> Result<(), String>;
 
-    /// Whether it offers what a case needs: `clock`, `quotas`, `accounts`, `long-targets`.
+    /// Whether it offers what a case needs: `clock`, `quotas`, `accounts`, `tokens`, `throttle`,
+    /// `long-targets`.
     fn offers(&self, need: &str) -> bool;
 
     /// Moves its clock on, where it offers `clock`.
@@ -61,6 +63,12 @@ pub trait Server {
     /// # Errors
     /// When there is no such quota.
     fn set_quota(&mut self, name: &str, number: usize) -> Result<(), String>;
+
+    /// Allows calls only so often, where it offers `throttle`.
+    ///
+    /// # Errors
+    /// When there is no such rate.
+    fn throttle(&mut self, rules: &[Throttled]) -> Result<(), String>;
 }
 
 /// All cases of a folder, the files in the order of their names, then those of its folders.
@@ -126,6 +134,7 @@ pub fn run_watched<S: Server>(
     for (name, number) in &case.quotas {
         server.set_quota(name, *number)?;
     }
+    server.throttle(&case.throttle)?;
     let (calls, key) = (0, "root".to_owned());
     let mut player = Player { server, kept: BTreeMap::new(), calls, case, way, key };
     for step in &case.steps {

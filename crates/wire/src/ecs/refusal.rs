@@ -161,6 +161,7 @@ codes! {
     TIMESTAMP_EXPIRED 400 "InvalidTimeStamp.Expired";
     SIGNATURE_MISMATCH 400 "SignatureDoesNotMatch";
     THROTTLING_USER 400 "Throttling.User";
+    NEED_TLS 404 "InvalidProtocol.NeedSsl";
     NONCE_USED 400 "SignatureNonceUsed";
     ACCESS_KEY_NOT_FOUND 404 "InvalidAccessKeyId.NotFound";
     ACCESS_KEY_INACTIVE 400 "InvalidAccessKeyId.Inactive";

@@ -36,8 +36,8 @@ pub(super) fn fields(
             fields.list("Regions", "Region", rows)
         }
         Outcome::Zones(zones) => fields.list("Zones", "Zone", zones.iter().map(service::zone)),
-        Outcome::Endpoints(region, service) => {
-            service::endpoints(fields, presentation, region, *service)
+        Outcome::Endpoints(region, service, protocols) => {
+            service::endpoints(fields, presentation, region, *service, *protocols)
         }
         Outcome::CallerIdentity(account) => service::caller(fields, *account),
         Outcome::Absent(kind, page) => {

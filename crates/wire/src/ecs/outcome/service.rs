@@ -2,6 +2,7 @@
 //! is none of.
 use portcullis_core::command::{Absent, Service};
 use portcullis_core::ids::{AccountId, RegionId, ZoneId};
+use portcullis_core::settings::Protocols;
 
 use crate::ecs::answer::{Answer, Fields};
 use crate::ecs::render::Presentation;
@@ -30,6 +31,7 @@ pub(super) fn endpoints(
     presentation: &Presentation,
     region: &RegionId,
     service: Option<Service>,
+    protocols: Protocols,
 ) -> Fields {
     let endpoint = service.map(|service| {
         Fields::new()
@@ -39,7 +41,7 @@ pub(super) fn endpoints(
             // So the public API spells it.
             .text("SerivceCode", service.name())
             .text("Type", "openAPI")
-            .list("Protocols", "Protocols", [Answer::of("HTTP")])
+            .list("Protocols", "Protocols", protocols.names().iter().map(Answer::of))
             .into()
     });
     fields.flag("Success", true).list("Endpoints", "Endpoint", endpoint)
