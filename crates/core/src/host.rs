@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use crate::ids::{NetworkInterfaceId, SecurityGroupId, VpcId};
 use crate::limits::FLOWS_PER_INTERFACE_DEFAULT;
 use crate::net::Prefix;
-use crate::records::{Change, ConnectionTracking, InterfaceRecord, Record, RecordKey};
+use crate::records::{Change, ConnectionTracking, GroupRecord, InterfaceRecord, Record, RecordKey};
 use crate::resolve::{InterfacePolicy, interface_policy};
 use crate::state::State;
 use crate::text::DeviceName;
@@ -145,8 +145,18 @@ pub fn concerned(state: &State, changes: &[Change]) -> BTreeSet<NetworkInterface
     let mut groups = BTreeSet::new();
     for change in changes {
         match change.key() {
-            RecordKey::Rule(group, _) | RecordKey::Group(group) => {
+            RecordKey::Rule(group, _) => {
                 groups.insert(group);
+            }
+            RecordKey::Group(group) => {
+                let after = match change {
+                    Change::Put(Record::Group(record)) => Some(record),
+                    Change::Put(_) | Change::Delete(_) => None,
+                };
+                let both = state.group(&group).zip(after);
+                if !both.is_some_and(|(before, after)| groups_decide_alike(before, after)) {
+                    groups.insert(group);
+                }
             }
             RecordKey::Interface(id) => {
                 let after = match change {
@@ -164,10 +174,18 @@ pub fn concerned(state: &State, changes: &[Change]) -> BTreeSet<NetworkInterface
                 }
             }
             RecordKey::PrefixList(id) => {
-                groups.extend(state.groups_naming_prefix_list(&id).cloned())
+                let is_renamed = matches!(change, Change::Put(Record::PrefixList(after))
+                    if state.prefix_list(&id).is_some_and(|old| old.entries == after.entries));
+                if !is_renamed {
+                    groups.extend(state.groups_naming_prefix_list(&id).cloned());
+                }
             }
             RecordKey::PortRangeList(id) => {
-                groups.extend(state.groups_naming_port_range_list(&id).cloned());
+                let is_renamed = matches!(change, Change::Put(Record::PortRangeList(after))
+                    if state.port_range_list(&id).is_some_and(|old| old.entries == after.entries));
+                if !is_renamed {
+                    groups.extend(state.groups_naming_port_range_list(&id).cloned());
+                }
             }
             RecordKey::Binding(id) => {
                 interfaces.insert(id);
@@ -185,6 +203,14 @@ pub fn concerned(state: &State, changes: &[Change]) -> BTreeSet<NetworkInterface
     let in_groups = tied.filter(|record| record.groups.iter().any(|g| groups.contains(g)));
     interfaces.extend(in_groups.map(|record| record.id.clone()));
     interfaces
+}
+
+/// Whether two states of a group mean the same to every verdict: its name and its tags do not
+/// matter.
+fn groups_decide_alike(one: &GroupRecord, other: &GroupRecord) -> bool {
+    one.vpc == other.vpc
+        && one.group_type == other.group_type
+        && one.inner_access == other.inner_access
 }
 
 /// Whether two states of an interface mean the same to every verdict: a new name or another

@@ -181,11 +181,6 @@ impl World {
         })
     }
 
-    /// The interface that holds exactly this prefix in the VPC.
-    pub fn owner_of_prefix(&self, vpc: &VpcId, prefix: Prefix) -> Option<&Interface> {
-        self.owners.get(&(vpc.clone(), prefix)).and_then(|id| self.interfaces.get(id))
-    }
-
     /// Adds or replaces a group, its rules included.
     pub fn put_group(&mut self, group: Group) {
         self.groups.insert(group.id.clone(), group);

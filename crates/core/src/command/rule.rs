@@ -126,11 +126,6 @@ impl RuleSpec {
             && (self.direction, self.local, self.policy, self.priority)
                 == (rule.direction, rule.local, rule.policy, rule.priority)
     }
-
-    /// The direction it was made for.
-    pub fn direction(&self) -> Direction {
-        self.direction
-    }
 }
 
 /// The names of the fields of one side.

@@ -2,7 +2,7 @@
 //! verifies a request.
 //!
 //! Knows no signature; secrets and tokens pass through.
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -179,9 +179,11 @@ impl State {
         Decision::read(Outcome::Accounts(self.accounts.values().map(row).collect()))
     }
 
-    /// The account of this name or number.
+    /// The account of this name or number. A number is spelled in one way only: what else reads as
+    /// one, such as `+12` or `0012`, can be a name.
     pub fn account_called(&self, text: &str) -> Option<&Account> {
-        let by_number = text.parse().ok().and_then(|id| self.accounts.get(&AccountId(id)));
+        let number = text.parse().ok().map(AccountId).filter(|id| id.to_string() == text);
+        let by_number = number.and_then(|id| self.accounts.get(&id));
         by_number.or_else(|| {
             let name = text.parse::<AccountName>().ok()?;
             self.accounts.get(self.index.account_names.get(&name)?)

@@ -1,6 +1,6 @@
 //! How many rules there may be. A rule that names a list counts with the list's `MaxEntries`,
 //! whatever is in it now, because every entry is a rule to whoever enforces it.
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 
 use crate::command::Context;
 use crate::error::ApiError;
@@ -110,7 +110,15 @@ impl State {
             return exceeded("one security group", quotas.rules_per_group);
         }
         let id = &group.record.id;
-        let mut sums = self.index.combinations.get(id).map(|groups| self.rule_sum(groups));
+        // Each group is counted once, in however many combinations it stands.
+        let mut known: BTreeMap<&SecurityGroupId, usize> = BTreeMap::new();
+        let mut places_of_group = |id| {
+            let count = || self.groups.get(id).map_or(0, |entry| self.group_places(entry));
+            *known.entry(id).or_insert_with(count)
+        };
+        let combinations = self.index.combinations.get(id);
+        let mut sums =
+            combinations.map(|groups| groups.iter().map(&mut places_of_group).sum::<usize>());
         if sums.any(|sum| sum + more - fewer > quotas.rules_per_interface) {
             return exceeded("all security groups of one interface", quotas.rules_per_interface);
         }

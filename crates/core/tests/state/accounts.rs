@@ -6,6 +6,15 @@ use super::harness::Harness;
 use super::language::{check, run};
 
 #[test]
+fn a_number_of_an_account_has_one_spelling() {
+    let harness = Harness::new();
+    assert!(harness.state.account_called("42").is_some());
+    for text in ["+42", "042", " 42", "42 ", &("0".repeat(60_000) + "42")] {
+        assert!(harness.state.account_called(text).is_none(), "{}", text.len());
+    }
+}
+
+#[test]
 fn an_account_has_one_name_and_goes_when_it_owns_nothing() {
     check(
         "

@@ -1,7 +1,8 @@
 //! What a host should enforce follows from the state alone.
 use portcullis_core::host::{IdleTimes, PolicyError, concerned, desired};
 use portcullis_core::limits::FLOWS_PER_INTERFACE_DEFAULT;
-use portcullis_core::records::{Change, RecordKey};
+use portcullis_core::records::{Change, Record, RecordKey};
+use portcullis_core::world::InnerAccess;
 
 use super::harness::Harness;
 use super::language::run;
@@ -134,6 +135,24 @@ fn a_change_concerns_those_whose_verdicts_it_may_change() {
         let list = harness.ids[name].parse().unwrap();
         assert_eq!(changed(&harness, RecordKey::PortRangeList(list)), expected, "{name}");
     }
+    // A new name is no other verdict.
+    let put = |harness: &Harness, record: Record| {
+        let ids = concerned(&harness.state, &[Change::Put(record)]);
+        ids.iter().map(|id| harness.names[id.as_str()].clone()).collect::<Vec<_>>().join(" ")
+    };
+    let mut record = harness.state.group(&group(&harness, "g")).unwrap().clone();
+    record.name = Some("new".parse().unwrap());
+    assert_eq!(put(&harness, Record::Group(record.clone())), "");
+    record.inner_access = InnerAccess::Drop;
+    assert_eq!(put(&harness, Record::Group(record)), "a");
+    let list = harness.ids["w"].parse().unwrap();
+    let mut record = harness.state.port_range_list(&list).unwrap().clone();
+    record.max_entries += 1;
+    assert_eq!(put(&harness, Record::PortRangeList(record)), "");
+    let list = harness.ids["p"].parse().unwrap();
+    let mut record = harness.state.prefix_list(&list).unwrap().clone();
+    record.max_entries += 1;
+    assert_eq!(put(&harness, Record::PrefixList(record)), "");
     // The harness finds for each step that nobody else is concerned.
     run(&mut harness, "modify-pl p add=192.0.2.0/24\nmodify-prl w add=80/80");
 }

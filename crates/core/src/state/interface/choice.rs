@@ -1,5 +1,6 @@
 //! Addresses and prefixes that interfaces take out of a vSwitch's blocks, one after another. Knows
 //! numbers in use, and no interface.
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -15,8 +16,18 @@ use crate::state::vswitch::usable;
 /// What interfaces of one vSwitch take within one command.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Taken {
-    ipv4: Spans,
-    ipv6: Spans,
+    ipv4: TakenOfBlock,
+    ipv6: TakenOfBlock,
+}
+
+/// What they take out of one block of it. Nothing becomes free within a command, so each search
+/// goes on where the last one for its length ended: a command that takes many looks once at what
+/// is in use.
+#[derive(Debug, Clone, Default)]
+struct TakenOfBlock {
+    spans: Spans,
+    /// By length of prefix: no number below this begins a free one.
+    searched: BTreeMap<u8, u128>,
 }
 
 /// IPv4 addresses and prefixes that were chosen and checked.
@@ -61,7 +72,7 @@ pub(super) fn more_ipv4(
     pool: &Pool,
     wanted: &WantedAddresses,
 ) -> Result<Ipv4Choice, ApiError> {
-    let mut taken = Spans::default();
+    let mut taken = TakenOfBlock::default();
     let mut choice = Choice { block: vswitch.cidr, used: &pool.ipv4, taken: &mut taken };
     let named = choice.named_ipv4(wanted.secondary.clone(), wanted)?;
     choice.more_ipv4(named, wanted)
@@ -114,7 +125,7 @@ fn not_enough(place: &'static str) -> ApiError {
 struct Choice<'a> {
     block: Prefix,
     used: &'a Spans,
-    taken: &'a mut Spans,
+    taken: &'a mut TakenOfBlock,
 }
 
 impl Choice<'_> {
@@ -135,7 +146,7 @@ impl Choice<'_> {
             };
             return Err(error.at(place).help(help));
         }
-        if self.taken.overlap(first, last) {
+        if self.taken.spans.overlap(first, last) {
             let message = alloc::format!("The address `{shown}` is given twice.");
             return Err(ApiError::invalid("InvalidPrivateIpAddress.Duplicated", message).at(place));
         }
@@ -143,7 +154,7 @@ impl Choice<'_> {
             let message = alloc::format!("The specified address `{shown}` is in use.");
             return Err(ApiError::forbidden("InvalidIp.IpRepeated", message).at(place));
         }
-        self.taken.insert(first, last);
+        self.taken.spans.insert(first, last);
         Ok(())
     }
 
@@ -151,17 +162,20 @@ impl Choice<'_> {
     fn lowest(&mut self, length: u8, place: &'static str) -> Result<Prefix, ApiError> {
         let family = self.block.family();
         let size = 1u128.checked_shl(u32::from(family.bits() - length)).unwrap_or(u128::MAX);
-        let (mut from, to) = usable(self.block);
+        let (lowest, to) = usable(self.block);
+        let mut from = self.taken.searched.get(&length).copied().unwrap_or(lowest);
         loop {
             let free = self.used.lowest_free(from, to, size).ok_or_else(|| not_enough(place))?;
             let last = free + (size - 1);
-            if !self.taken.overlap(free, last) {
-                self.taken.insert(free, last);
+            if !self.taken.spans.overlap(free, last) {
+                self.taken.spans.insert(free, last);
+                self.taken.searched.insert(length, last.saturating_add(1));
                 let address = address_of(family, free);
                 return Prefix::new(address, length).ok_or_else(|| not_enough(place));
             }
             // Behind what this command has taken itself.
-            from = self.taken.lowest_free(free, to, size).ok_or_else(|| not_enough(place))?;
+            let behind = self.taken.spans.lowest_free(free, to, size);
+            from = behind.ok_or_else(|| not_enough(place))?;
         }
     }
 
