@@ -88,6 +88,11 @@ impl Operation {
             Operation::Delete { .. } => None,
         }
     }
+
+    /// Bytes of its key and its value.
+    pub fn bytes(&self) -> usize {
+        self.key().len() + self.value().map_or(0, <[u8]>::len)
+    }
 }
 
 /// Something that must hold for a transaction to happen.
@@ -169,6 +174,11 @@ impl Transaction {
     /// A transaction of these operations under these guards.
     pub fn new(guards: Vec<Guard>, operations: Vec<Operation>) -> Transaction {
         Transaction { guards, operations }
+    }
+
+    /// Bytes of all keys and values of its operations, which is what the bounds count.
+    pub fn bytes(&self) -> usize {
+        self.operations.iter().map(Operation::bytes).sum()
     }
 }
 

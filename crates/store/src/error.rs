@@ -176,12 +176,8 @@ impl StoreError {
     pub fn help(&self) -> &'static str {
         match self {
             StoreError::Locked { .. } => "stop the other process or choose another directory",
-            StoreError::Corrupt { .. } => {
-                "keep a copy of the directory, check the disk, and restore the newest export"
-            }
-            StoreError::UnknownFormat { .. } => {
-                "use the version of the program that wrote it, or export there and restore here"
-            }
+            StoreError::Corrupt { .. } => "keep a copy of the directory, and check the disk",
+            StoreError::UnknownFormat { .. } => "use the version of the program that wrote it",
             StoreError::Io { .. } => {
                 "check the disk's space, health and permissions, then try again"
             }

@@ -62,8 +62,13 @@ pub fn export_to_file(store: &dyn Store, path: &Path) -> Result<Revision, StoreE
     new_path.push(".new");
     let new_path = Path::new(&new_path);
     let fail = |error| StoreError::io("write", new_path, error);
+    // A draft that is left over has whatever mode it was made with, and may be a link.
+    match fs::remove_file(new_path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(fail(error)),
+        _ => {}
+    }
     let mut options = File::options();
-    options.write(true).create(true).truncate(true).mode(FILE_MODE);
+    options.write(true).create_new(true).mode(FILE_MODE);
     let mut file = options.open(new_path).map_err(fail)?;
     let exported = export(store, &mut file);
     let synced = exported.and_then(|revision| {

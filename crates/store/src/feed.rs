@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use crate::contract::{Commit, Revision};
 use crate::error::StoreError;
-use crate::plan::operation_bytes;
 
 /// Commits that a watcher reads from an engine's history at a time.
 pub(crate) const HISTORY_PAGE_REVISIONS: usize = 256;
@@ -148,7 +147,7 @@ impl Recent {
 
 fn commit_bytes(commit: &Commit) -> usize {
     let operations = commit.operations.iter();
-    OVERHEAD_BYTES + operations.map(|each| operation_bytes(each) + OVERHEAD_BYTES).sum::<usize>()
+    OVERHEAD_BYTES + operations.map(|each| each.bytes() + OVERHEAD_BYTES).sum::<usize>()
 }
 
 /// A place in the history of a store that moves forward, one commit at a time.

@@ -53,7 +53,7 @@ pub(crate) fn plan(
         limits.transactions_per_batch_max,
         transactions.len(),
     );
-    let bytes = transactions.iter().map(transaction_bytes).sum();
+    let bytes = transactions.iter().map(Transaction::bytes).sum();
     let excess = excess.and_then(|()| exceeds("batch_bytes_max", limits.batch_bytes_max, bytes));
     if let Err(error) = excess {
         plan.answers.resize_with(transactions.len(), || Err(error.clone()));
@@ -134,18 +134,8 @@ fn within_limits(limits: &Limits, transaction: &Transaction) -> Result<(), Commi
         let value_bytes = operation.value().map_or(0, <[u8]>::len);
         exceeds("value_bytes_max", limits.value_bytes_max, value_bytes)?;
     }
-    let bytes = transaction_bytes(transaction);
+    let bytes = transaction.bytes();
     exceeds("transaction_bytes_max", limits.transaction_bytes_max, bytes)
-}
-
-/// Bytes of all keys and values of the operations of one transaction.
-pub(crate) fn transaction_bytes(transaction: &Transaction) -> usize {
-    transaction.operations.iter().map(operation_bytes).sum()
-}
-
-/// Bytes of the key and the value of one operation.
-pub(crate) fn operation_bytes(operation: &Operation) -> usize {
-    operation.key().len() + operation.value().map_or(0, <[u8]>::len)
 }
 
 fn exceeds(limit: &'static str, maximum: usize, actual: usize) -> Result<(), CommitError> {

@@ -10,7 +10,6 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use crate::contract::{Revision, Transaction};
 use crate::error::{CommitError, StoreError};
 use crate::limits::Limits;
-use crate::plan::transaction_bytes;
 
 /// What a batch is answered with, in the order of its transactions.
 pub(crate) type Answers = Vec<Result<Revision, CommitError>>;
@@ -45,7 +44,7 @@ impl Queue {
         transactions: Vec<Transaction>,
         write: &dyn Fn(Vec<Transaction>) -> Answers,
     ) -> Answers {
-        let bytes = transactions.iter().map(transaction_bytes).sum();
+        let bytes = transactions.iter().map(Transaction::bytes).sum();
         let mut line = self.lock();
         let ticket = line.next_ticket;
         line.next_ticket += 1;
