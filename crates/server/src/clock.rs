@@ -1,6 +1,6 @@
 //! The outside world's time and chance, as arguments.
 //!
-//! Nothing else in this crate asks the system for either, so that a test can stand in for both.
+//! A test can stand in for both. Request ids and access keys are drawn in [`crate::identity`].
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

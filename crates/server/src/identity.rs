@@ -1,7 +1,6 @@
 //! Names that are drawn: request ids and the first access key.
 //!
-//! The system's random numbers are taken here and nowhere else. Ids of the model's own things are
-//! drawn by the model, from the same source.
+//! Ids of the model's own things are drawn by the model, with the dice of [`crate::clock`].
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -11,15 +11,16 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use portcullis_core::command::{Command, CreateRootAccount};
-use portcullis_core::error::ApiError;
+use portcullis_core::error::{ApiError, ErrorClass};
 use portcullis_core::ids::{AccessKeyId, NetworkInterfaceId};
 use portcullis_core::records::AccessKeySecret;
 use portcullis_core::settings::{Protocols, Settings};
 use portcullis_core::text::{AccountName, DeviceName};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::api::Api;
 use crate::clock::{Clock, SystemDice};
@@ -35,10 +36,13 @@ use crate::published::Published;
 use crate::source::{self, LoadError, Opened, Source};
 use crate::throttle::{Throttle, ThrottleRule};
 use crate::tls::Certificate;
-use crate::writer::{WriteQueue, Writer};
+use crate::writer::{Started, WriteQueue, Writer};
 
 /// The name of the first account.
 const ROOT_ACCOUNT_NAME: &str = "root";
+
+/// How long a configured binding waits after the store has failed it.
+const BIND_PAUSE: Duration = Duration::from_millis(500);
 
 /// All that a server needs to start.
 pub struct Options {
@@ -135,7 +139,7 @@ impl StartError {
             StartError::Listen { .. } => "choose another address, or stop whoever uses it",
             StartError::Control { .. } => "the path of a socket has at most 107 bytes",
             StartError::Credentials(_) => {
-                "an id has 1 to 128 letters, digits, `-`, `_`, `.`; a secret 8 to 128 printable \
+                "an id has 1 to 100 letters, digits, `-`, `_`, `.`; a secret 8 to 128 printable \
                  ASCII characters"
             }
             StartError::NoRandomness(_) => "check that the system has a source of random numbers",
@@ -154,6 +158,7 @@ pub struct Server {
     tasks: Vec<tokio::task::JoinHandle<()>>,
     api: tokio::task::JoinHandle<usize>,
     writer: JoinHandle<()>,
+    writer_end: oneshot::Receiver<()>,
     socket: PathBuf,
 }
 
@@ -191,7 +196,8 @@ impl Server {
             options.limits.batch_max,
         );
         let published = writer.published();
-        let (queue, writer) = writer.start(options.limits.queue_max).map_err(StartError::Thread)?;
+        let started = writer.start(options.limits.queue_max).map_err(StartError::Thread)?;
+        let Started { queue, thread: writer, end: writer_end } = started;
         if !is_first {
             warn_of_unused(key.as_ref(), &published);
         }
@@ -239,7 +245,7 @@ impl Server {
         let door = listen::Door::of(options.certificate, options.tls_only, options.limits);
         let api = tokio::spawn(listen::listen(tcp, api, door, stopped));
         let socket = directory.control_socket();
-        Ok(Server { address, drawn_key, enforces, stop, tasks, api, writer, socket })
+        Ok(Server { address, drawn_key, enforces, stop, tasks, api, writer, writer_end, socket })
     }
 
     /// Where the API is served, the port included.
@@ -264,6 +270,11 @@ impl Server {
         let early = tokio::select! {
             () = signal.as_mut() => None,
             ended = &mut api => Some(ended),
+            // It ends before its queues are gone only by a fault: without it nothing can be kept.
+            _ = self.writer_end => {
+                tracing::error!("the writer has ended by a fault; the server stops");
+                None
+            }
         };
         self.stop.send_replace(true);
         let ended = match early {
@@ -336,7 +347,8 @@ struct FirstKey {
 
 fn check_credentials(credentials: Credentials) -> Result<FirstKey, StartError> {
     let id = credentials.access_key_id.parse();
-    let id = id.map_err(|error| StartError::Credentials(format!("{error}")))?;
+    // What stands there may be the secret, given in the wrong place: it is not shown.
+    let id = id.map_err(|_| StartError::Credentials("its id is malformed".to_owned()))?;
     let secret = credentials.access_key_secret.as_bytes();
     let is_sound = (8..=128).contains(&secret.len()) && secret.iter().all(u8::is_ascii_graphic);
     if !is_sound {
@@ -367,6 +379,17 @@ async fn make_root_account(
     Ok(is_drawn.then_some(key.credentials))
 }
 
+/// Whether a write that was refused so may succeed later, as it is.
+fn is_passing(error: &ApiError) -> bool {
+    match error.class {
+        ErrorClass::Internal | ErrorClass::Unavailable => true,
+        ErrorClass::Invalid
+        | ErrorClass::Forbidden
+        | ErrorClass::NotFound
+        | ErrorClass::Conflict => false,
+    }
+}
+
 /// Ties what the configuration wants tied, each once, as soon as its interface exists.
 async fn bind_wanted(
     mut wanted: Vec<(NetworkInterfaceId, DeviceName)>,
@@ -391,17 +414,25 @@ async fn bind_wanted(
         let (ready, rest): (Vec<_>, Vec<_>) =
             wanted.into_iter().partition(|(interface, _)| exists(interface));
         wanted = rest;
+        let mut is_put_back = false;
         for (interface, device) in ready {
             let command =
                 Command::BindInterface { interface: interface.clone(), device: device.clone() };
-            if let Err(error) = queue.write(control::administrative(command)).await {
-                tracing::error!(%interface, %device, %error, "cannot tie them");
+            match queue.write(control::administrative(command)).await {
+                Ok(_) => {}
+                Err(error) if is_passing(&error) => {
+                    tracing::warn!(%interface, %device, %error, "cannot tie them yet");
+                    wanted.push((interface, device));
+                    is_put_back = true;
+                }
+                Err(error) => tracing::error!(%interface, %device, %error, "cannot tie them"),
             }
         }
         if wanted.is_empty() {
             return;
         }
         tokio::select! {
+            () = tokio::time::sleep(BIND_PAUSE), if is_put_back => {}
             moved = revisions.changed() => {
                 if moved.is_err() {
                     return;

@@ -71,9 +71,7 @@ impl LoadError {
             LoadError::Store(error) => error.help(),
             LoadError::OtherKey { .. } => "name the right key file with --key-file",
             LoadError::Renew(_) => "see the log for what the store says",
-            LoadError::Record { .. } => {
-                "use the version of the program that wrote it, or restore the newest export"
-            }
+            LoadError::Record { .. } => "use the version of the program that wrote it",
         }
     }
 }

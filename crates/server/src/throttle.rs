@@ -11,6 +11,8 @@ use portcullis_core::ids::AccountId;
 
 /// Buckets at the same time, in about 5 MB. With all in use a pair without a bucket is refused.
 pub const BUCKETS_MAX: usize = 100_000;
+/// How often, at most, a full memory is looked through for buckets that are full again.
+const SWEEP_INTERVAL_US: u64 = 1_000_000;
 /// The most calls a minute that can be configured.
 pub const CALLS_PER_MINUTE_MAX: u32 = 6_000_000;
 /// The most calls at once that can be configured.
@@ -63,6 +65,8 @@ pub(crate) struct Throttle {
     buckets_max: usize,
     /// When each will be full again, in microseconds since 1970.
     full_at_us: HashMap<(AccountId, &'static str), u64>,
+    /// When they were last looked through for full ones.
+    swept_at_us: u64,
 }
 
 impl Throttle {
@@ -72,7 +76,7 @@ impl Throttle {
     }
 
     fn new(rules: Vec<ThrottleRule>, buckets_max: usize) -> Throttle {
-        Throttle { rules, buckets_max, full_at_us: HashMap::new() }
+        Throttle { rules, buckets_max, full_at_us: HashMap::new(), swept_at_us: 0 }
     }
 
     /// Takes a call out of the caller's bucket, or says after how many milliseconds there is one.
@@ -92,7 +96,11 @@ impl Throttle {
             return Err(wait_us.div_ceil(1000));
         }
         if !self.full_at_us.contains_key(&key) && self.full_at_us.len() >= self.buckets_max {
-            self.full_at_us.retain(|_, full_at_us| *full_at_us > now_us);
+            // A refusal must cost little: they are not looked through at each.
+            if self.swept_at_us.abs_diff(now_us) >= SWEEP_INTERVAL_US {
+                self.swept_at_us = now_us;
+                self.full_at_us.retain(|_, full_at_us| *full_at_us > now_us);
+            }
             if self.full_at_us.len() >= self.buckets_max {
                 return Err(interval_us.div_ceil(1000));
             }
@@ -210,6 +218,9 @@ mod tests {
         assert_eq!(throttle.admit(&caller(2, "A"), NOW_MS), Ok(()));
         assert_eq!(throttle.admit(&caller(3, "A"), NOW_MS), Err(1000));
         assert_eq!(throttle.full_at_us.len(), 2);
+        let before = throttle.swept_at_us;
+        assert_eq!(throttle.admit(&caller(3, "A"), NOW_MS + 999), Err(1000));
+        assert_eq!(throttle.swept_at_us, before, "not looked through again so soon");
         assert_eq!(throttle.admit(&caller(3, "A"), NOW_MS + 1000), Ok(()));
         assert_eq!(throttle.full_at_us.len(), 1);
     }

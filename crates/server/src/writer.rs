@@ -112,6 +112,14 @@ pub(crate) struct Writer {
     batch_max: usize,
 }
 
+/// A writer at work.
+pub(crate) struct Started {
+    pub(crate) queue: WriteQueue,
+    pub(crate) thread: std::thread::JoinHandle<()>,
+    /// Answers, with an error, once the thread has ended.
+    pub(crate) end: oneshot::Receiver<()>,
+}
+
 /// One job with what was decided about it.
 struct Decided {
     job: Job,
@@ -172,12 +180,12 @@ impl Writer {
 
     /// Starts the thread. It ends, and the store is closed, when every queue is gone and what was
     /// queued is done.
-    pub(crate) fn start(
-        mut self,
-        queue_max: usize,
-    ) -> std::io::Result<(WriteQueue, std::thread::JoinHandle<()>)> {
+    pub(crate) fn start(mut self, queue_max: usize) -> std::io::Result<Started> {
         let (sender, mut queue) = mpsc::channel(queue_max);
+        let (running, end) = oneshot::channel();
         let thread = std::thread::Builder::new().name("writer".into()).spawn(move || {
+            // Dropped with the thread, however it ends.
+            let _running: oneshot::Sender<()> = running;
             while let Some(first) = queue.blocking_recv() {
                 let mut jobs = VecDeque::from([first]);
                 while jobs.len() < self.batch_max
@@ -188,7 +196,7 @@ impl Writer {
                 self.work(jobs);
             }
         })?;
-        Ok((WriteQueue(sender), thread))
+        Ok(Started { queue: WriteQueue(sender), thread, end })
     }
 
     /// Answers every job.
@@ -274,10 +282,7 @@ impl Writer {
                 Some(Transaction::new(vec![guard], operations(step, nonce, &self.seal)))
             })
             .collect();
-        let results = match transactions.is_empty() {
-            true => Vec::new(),
-            false => store.commit_batch(transactions),
-        };
+        let results = commit_in_batches(store.as_ref(), transactions);
         self.conclude(decided, results)
     }
 
@@ -402,6 +407,36 @@ impl Writer {
     }
 }
 
+/// Commits in order, in as many batches as the store's bounds ask for. What comes after a failure is
+/// not tried, and has no answer.
+fn commit_in_batches(
+    store: &dyn Store,
+    transactions: Vec<Transaction>,
+) -> Vec<Result<Revision, CommitError>> {
+    let limits = store.limits();
+    let (mut batch, mut batch_bytes) = (Vec::new(), 0);
+    let mut results = Vec::new();
+    for transaction in transactions {
+        let bytes = transaction.bytes();
+        let is_full = batch.len() >= limits.transactions_per_batch_max
+            || batch_bytes + bytes > limits.batch_bytes_max;
+        // One that is too large for any batch stands alone, for the store to refuse.
+        if is_full && !batch.is_empty() {
+            results.append(&mut store.commit_batch(std::mem::take(&mut batch)));
+            batch_bytes = 0;
+            if results.iter().any(Result::is_err) {
+                return results;
+            }
+        }
+        batch_bytes += bytes;
+        batch.push(transaction);
+    }
+    if !batch.is_empty() {
+        results.append(&mut store.commit_batch(batch));
+    }
+    results
+}
+
 /// Refuses a write whose key was disabled or deleted while it waited for its turn. What was
 /// answered of such a key holds for every write that comes after.
 fn check_signer(state: &State, write: &Write) -> Result<(), ApiError> {
@@ -469,10 +504,12 @@ fn outcome_unknown() -> ApiError {
 }
 
 fn too_large() -> ApiError {
-    refusal::internal(
+    // Not a fault of ours: clients repeat those, and this one would never be smaller.
+    ApiError::forbidden(
+        "LimitExceeded.ChangeSize",
         "The change is larger than the store takes at once.",
-        "Nothing was changed. Split the request.",
     )
+    .help("Nothing was changed. Split the request.")
 }
 
 #[cfg(test)]
@@ -486,21 +523,54 @@ mod tests {
     use crate::clock::{SystemClock, SystemDice};
     use crate::control::server::administrative;
 
-    struct InMemory;
+    struct InMemory(Limits);
 
     impl Source for InMemory {
         fn open(&mut self) -> Result<Box<dyn Store>, StoreError> {
-            Ok(Box::new(Memory::new(Limits::default())))
+            Ok(Box::new(Memory::new(self.0.clone())))
         }
     }
 
-    fn queue() -> WriteQueue {
+    /// A writer over a store of these bounds, with the seal of its records.
+    fn writer(limits: Limits) -> Writer {
         let seal = SealKey::new(&[7; SEAL_KEY_BYTES]);
-        let opened = source::load(&mut InMemory, &seal).unwrap();
+        let mut source = InMemory(limits);
+        let opened = source::load(&mut source, &seal).unwrap();
         let settings = Arc::new(Settings::new(["cn-hangzhou".parse().unwrap()]));
         let (clock, dice) = (Arc::new(SystemClock), Box::new(SystemDice));
-        let writer = Writer::new(Box::new(InMemory), seal, opened, settings, clock, dice, 256);
-        writer.start(256).unwrap().0
+        Writer::new(Box::new(source), seal, opened, settings, clock, dice, 256)
+    }
+
+    #[test]
+    fn a_batch_is_cut_to_the_bounds_of_the_store() {
+        const WRITES: usize = 40;
+        let bytes = Limits { batch_bytes_max: 1000, ..Limits::default() };
+        let transactions = Limits { transactions_per_batch_max: 3, ..Limits::default() };
+        let both = Limits { batch_bytes_max: 300, transaction_bytes_max: 5, ..Limits::default() };
+        for (limits, expected) in [(bytes, WRITES), (transactions, WRITES), (both, 0)] {
+            let mut writer = writer(limits.clone());
+            let (mut jobs, mut answers) = (VecDeque::new(), Vec::new());
+            for number in 0..WRITES {
+                let name = format!("account{number}").parse().unwrap();
+                let write = administrative(Command::CreateAccount { name });
+                let (answer, answered) = oneshot::channel();
+                jobs.push_back(Job { write, answer });
+                answers.push(answered);
+            }
+            writer.work(jobs);
+            let mut kept = 0;
+            for mut answered in answers {
+                match answered.try_recv().unwrap() {
+                    Ok(committed) => {
+                        kept += 1;
+                        assert_eq!(committed.revision, kept);
+                    }
+                    Err(error) => assert_eq!(error.code, "LimitExceeded.ChangeSize"),
+                }
+            }
+            assert_eq!(kept, expected as u64, "{limits:?}");
+            assert_eq!(writer.published().read(|_, revision| revision), kept);
+        }
     }
 
     #[test]
@@ -512,7 +582,7 @@ mod tests {
         for (last_word, code) in
             [(disable, "InvalidAccessKeyId.Inactive"), (delete, "InvalidAccessKeyId.NotFound")]
         {
-            let queue = queue();
+            let queue = writer(Limits::default()).start(256).unwrap().queue;
             let create = Command::CreateAccount { name: "web".parse().unwrap() };
             let made = runtime.block_on(queue.write(administrative(create))).unwrap();
             let Outcome::Written(Written::Account { account }) = made.outcome else { panic!() };

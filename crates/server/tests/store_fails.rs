@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use common::store::{Fault, FaultySource, Plan};
-use common::{Running, Setup};
+use common::{Running, Setup, make_interface, until};
 
 fn start(directory: &std::path::Path) -> (Running, Plan) {
     let source = FaultySource::new();
@@ -88,11 +88,42 @@ fn a_store_that_opens_and_fails_at_every_write_does_not_hold_the_client() {
 }
 
 #[test]
+fn a_server_whose_writer_has_died_ends() {
+    let directory = tempfile::tempdir().unwrap();
+    let (server, plan) = start(directory.path());
+    plan.batches(&[Fault::Panic]);
+    assert_eq!(server.code("CreateSecurityGroup", &[]).0, 503);
+    assert!(!server.ended().is_clean);
+}
+
+#[test]
+fn a_configured_binding_is_tried_again_when_the_store_comes_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let source = FaultySource::new();
+    let again = source.again();
+    let mut setup = Setup::new(directory.path());
+    setup.source = Some(Box::new(source));
+    let server = setup.start().unwrap();
+    let (interface, _) = make_interface(&server);
+    server.stop();
+    again.plan.batches(&[Fault::Refused; 3]);
+    let mut setup = Setup::new(directory.path());
+    setup.source = Some(Box::new(again));
+    setup.binds = vec![(interface.parse().unwrap(), "veth1".parse().unwrap())];
+    let server = setup.start().unwrap();
+    until("the interface is tied", || {
+        let delete = [("NetworkInterfaceId", interface.as_str()), ("DryRun", "true")];
+        server.code("DeleteNetworkInterface", &delete).1 == "InvalidOperation.InvalidEniState"
+    });
+}
+
+#[test]
 fn what_does_not_fit_is_refused_alone() {
     let directory = tempfile::tempdir().unwrap();
     let (server, plan) = start(directory.path());
     plan.batches(&[Fault::TooLarge]);
-    assert_eq!(server.code("CreateSecurityGroup", &[]), (500, "InternalError".to_owned()));
+    let refused = (403, "LimitExceeded.ChangeSize".to_owned());
+    assert_eq!(server.code("CreateSecurityGroup", &[]), refused);
     assert_eq!(group_count(&server), 0);
     server.call("CreateSecurityGroup", &[]);
     assert_eq!(group_count(&server), 1);
@@ -134,7 +165,7 @@ fn many_writers_over_a_failing_store() {
                     acknowledged.insert(name);
                     assert!(revisions.insert(answer.body["Revision"].as_u64().unwrap()));
                 }
-                status => assert!(matches!(status, 500 | 503), "{name}: {}", answer.body),
+                status => assert!(matches!(status, 403 | 503), "{name}: {}", answer.body),
             }
         }
     }

@@ -180,6 +180,12 @@ impl Running {
         self.stop.take().unwrap().send(()).unwrap();
     }
 
+    /// Waits until it has ended by itself.
+    pub(crate) fn ended(mut self) -> Ended {
+        let ended = self.ended.take().unwrap();
+        self.runtime.block_on(ended).unwrap()
+    }
+
     /// Stops it and waits until it has.
     pub(crate) fn stop(mut self) -> Ended {
         if self.stop.is_some() {

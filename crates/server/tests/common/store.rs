@@ -21,6 +21,8 @@ pub(crate) enum Fault {
     Refused,
     /// The store finds the first transaction too large.
     TooLarge,
+    /// The store's code has a fault.
+    Panic,
     /// It waits until the gate is opened, then it is committed.
     Gate,
 }
@@ -88,6 +90,11 @@ impl FaultySource {
         let memory = Arc::new(Memory::new(Limits::default()));
         FaultySource { memory, plan: Plan::default() }
     }
+
+    /// The same store, to be opened by another server.
+    pub(crate) fn again(&self) -> FaultySource {
+        FaultySource { memory: Arc::clone(&self.memory), plan: self.plan.clone() }
+    }
 }
 
 impl Source for FaultySource {
@@ -126,6 +133,7 @@ impl Store for Faulty {
         }
         let unknown = || vec![Err(CommitError::Unknown(StoreError::Stopped)); count];
         match self.plan.next() {
+            Fault::Panic => panic!("the store has a fault"),
             Fault::None => self.memory.commit_batch(transactions),
             Fault::Gate => {
                 self.plan.stand_at_gate();
