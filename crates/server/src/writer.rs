@@ -407,8 +407,8 @@ impl Writer {
     }
 }
 
-/// Commits in order, in as many batches as the store's bounds ask for. What comes after a failure is
-/// not tried, and has no answer.
+/// Commits in order, in as many batches as the store's bounds ask for. What comes after a failure
+/// is not tried, and has no answer.
 fn commit_in_batches(
     store: &dyn Store,
     transactions: Vec<Transaction>,

@@ -1,9 +1,9 @@
 //! The state machine: what there is, what a command would change, and how changes are taken in.
 //!
 //! [`State::apply`] decides and changes nothing; [`State::absorb`] changes and decides nothing.
-//! Whoever keeps the records puts the two together. Indexes here follow every change, so that
-//! what is asked often looks at no more than it is about. One module per noun; each refuses what may not be, with
-//! the public API's codes.
+//! Whoever keeps the records puts the two together. Indexes here follow every change, so that what
+//! is asked often looks at no more than it is about. One module per noun; each refuses what may not
+//! be, with the public API's codes.
 mod account;
 mod binding;
 mod content;

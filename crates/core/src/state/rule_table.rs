@@ -1,7 +1,7 @@
 //! The rules of one group by id, as a sorted list: a group has at most a thousand or so, and a
 //! million rules in all are to stay small. Each has the fingerprint of its content beside it, so
-//! that a rule is found by what it says without comparing it with every other. Knows nothing of what a
-//! rule says.
+//! that a rule is found by what it says without comparing it with every other. Knows nothing of
+//! what a rule says.
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
