@@ -210,8 +210,7 @@ impl Server {
             false => None,
         };
         let (stop, stopped) = watch::channel(false);
-        let host = Host::connect(options.link, Arc::clone(&published), stopped.clone());
-        let host = Arc::new(host);
+        let host = Arc::new(Host::connect(options.link, Arc::clone(&published), stopped.clone()));
         let administration = Arc::new(control::Administration {
             published: Arc::clone(&published),
             queue: queue.clone(),

@@ -71,6 +71,7 @@ const WITHOUT_CASE: &[(&str, &str)] = &[
     ("LimitExceeded.TemporaryKey", "crates/core/tests/state/accounts.rs"),
     ("QuotaExceeded.VpcShare", "crates/core/tests/state/accounts.rs"),
     ("InvalidProtocol.NeedSsl", "crates/server/tests/tls.rs"),
+    ("LimitExceeded.ChangeSize", "crates/server/src/writer.rs"),
     ("InternalError", "crates/server/tests/store_fails.rs"),
     ("InvalidParameter.Body", "a body that breaks off has nobody left to answer to"),
     ("MissingPermissions", "the wire misses the fields of the one flat rule before"),
