@@ -112,7 +112,11 @@ pub(super) fn open(path: &Path) -> io::Result<OwnedFd> {
 }
 
 fn info<const N: usize>(descriptor: BorrowedFd<'_>) -> io::Result<[u8; N]> {
-    let mut bytes = [0; N];
+    ask_info(descriptor, [0; N])
+}
+
+/// The same with what the kernel is to find in the block.
+fn ask_info<const N: usize>(descriptor: BorrowedFd<'_>, mut bytes: [u8; N]) -> io::Result<[u8; N]> {
     let attribute = Attribute::default().descriptor(0, descriptor).half(4, N as u32);
     bpf(OBJ_GET_INFO_BY_FD, &mut attribute.word(8, address_mut(&mut bytes)))?;
     Ok(bytes)
@@ -338,6 +342,19 @@ pub(super) fn verified_instructions(program: BorrowedFd<'_>) -> io::Result<u32> 
     const VERIFIED: usize = 216;
     let info: [u8; VERIFIED + 8] = info(program)?;
     Ok(half(&info, VERIFIED))
+}
+
+/// A program's instructions as the verifier left them.
+pub(super) fn translated_instructions(program: BorrowedFd<'_>) -> io::Result<Vec<u8>> {
+    const LENGTH: usize = 20;
+    const ADDRESS: usize = 32;
+    let found: [u8; ADDRESS + 8] = info(program)?;
+    let mut code = vec![0; half(&found, LENGTH) as usize];
+    let mut asked = [0; ADDRESS + 8];
+    asked[LENGTH..LENGTH + 4].copy_from_slice(&(code.len() as u32).to_ne_bytes());
+    asked[ADDRESS..].copy_from_slice(&address_mut(&mut code).to_ne_bytes());
+    ask_info(program, asked)?;
+    Ok(code)
 }
 
 /// What a program run in a test left: its return value and `cb[0]`, `cb[1]`.

@@ -440,12 +440,7 @@ impl Datapath {
         Events::new(self.maps.events.descriptor().try_clone_to_owned()?)
     }
 
-    /// Instructions that the verifier went through for the program of a direction.
-    pub fn verified_instructions(&self, direction: Direction) -> io::Result<u32> {
-        call::verified_instructions(self.direction_program(direction))
-    }
-
-    fn direction_program(&self, direction: Direction) -> std::os::fd::BorrowedFd<'_> {
+    pub(super) fn direction_program(&self, direction: Direction) -> std::os::fd::BorrowedFd<'_> {
         match direction {
             Direction::Egress => self.programs.egress.as_fd(),
             Direction::Ingress => self.programs.ingress.as_fd(),

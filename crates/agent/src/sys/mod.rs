@@ -23,6 +23,7 @@ mod kernel;
 mod links;
 mod object;
 mod probe;
+mod size;
 mod told;
 mod words;
 
@@ -31,6 +32,7 @@ pub use datapath::{Datapath, Instance, TestVerdict};
 pub use events::Events;
 pub use hooks::Hook;
 pub use probe::{Missing, probe, usable_hook};
+pub use size::ProgramSize;
 
 /// How large the maps are made. A pinned map keeps the size it was made with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
