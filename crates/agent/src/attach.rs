@@ -181,9 +181,8 @@ fn device_of<'d>(
     let name = bound.device.as_str();
     let held = place.attachment.as_ref().filter(|a| a.device == name).and_then(|attachment| {
         let device = devices.by_index(attachment.index)?;
-        let is_ours = installed.attached.get(&attachment.index) == Some(&place.slot);
-        // Without our programs on it, an index alone proves nothing: another device may have it
-        // now.
+        let is_ours = installed.is_led_to(attachment.index, place.slot);
+        // Without a program of ours there an index proves nothing: another device may have it now.
         (is_ours || device.name == name).then_some(device)
     });
     held.or_else(|| devices.by_name(name))
@@ -192,8 +191,7 @@ fn device_of<'d>(
 /// The device to which our programs are attached for this binding.
 fn kept_index(bound: &BoundInterface, place: &Place, installed: &Installed) -> Option<u32> {
     let attachment = place.attachment.as_ref().filter(|a| a.device == bound.device.as_str())?;
-    let is_ours = installed.attached.get(&attachment.index) == Some(&place.slot);
-    is_ours.then_some(attachment.index)
+    installed.is_led_to(attachment.index, place.slot).then_some(attachment.index)
 }
 
 fn leave_unbound(

@@ -41,6 +41,8 @@ pub struct Installed {
     pub members: BTreeMap<MemberKey, u32>,
     /// Slot of each device with our programs.
     pub attached: BTreeMap<u32, u32>,
+    /// Slots that devices were led to at which only a part of ours was found.
+    pub halved: BTreeMap<u32, u32>,
 }
 
 impl Installed {
@@ -52,6 +54,7 @@ impl Installed {
             slots: BTreeMap::new(),
             members: BTreeMap::new(),
             attached: kernel.attached()?,
+            halved: kernel.halved()?,
         };
         for slot in 0..kernel.slot_count() {
             let word = kernel.slot(slot);
@@ -74,6 +77,12 @@ impl Installed {
         kernel.set_member_lengths(Family::V4, &v4)?;
         kernel.set_member_lengths(Family::V6, &v6)?;
         Ok(installed)
+    }
+
+    /// Whether the device of this index is one that was led to this slot: all of ours stands there,
+    /// or what others left of it.
+    pub fn is_led_to(&self, index: u32, slot: u32) -> bool {
+        [&self.attached, &self.halved].iter().any(|led| led.get(&index) == Some(&slot))
     }
 
     /// Whether the kernel still agrees about slots and devices.

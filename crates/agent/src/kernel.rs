@@ -112,6 +112,9 @@ pub trait Kernel {
 
     /// The slot of each device at which something of ours stands; [`TORN`] where it is not all.
     fn attached(&self) -> io::Result<BTreeMap<u32, u32>>;
+    /// Of the devices at which not all of ours stands, those at which something does, with the
+    /// slots that they were led to: nobody else's device has that.
+    fn halved(&self) -> io::Result<BTreeMap<u32, u32>>;
     /// Leads a device to a slot and attaches the programs, whatever was there of ours. Led to no
     /// slot that there is, such as [`TORN`], nothing passes there.
     fn attach(&mut self, device: u32, slot: u32) -> io::Result<()>;

@@ -204,6 +204,38 @@ fn devices_that_come_and_go_use_nothing_up() {
 }
 
 #[test]
+fn what_others_left_of_a_device_is_still_known_for_ours() {
+    if !capability::need("attached program", can_attach) {
+        return;
+    }
+    for hook in HOOKS {
+        let place = Place::new("halved", 1);
+        let datapath = place.open(0, hook);
+        place.inside(|device| {
+            datapath.attach(device, 3).unwrap();
+            assert_eq!(datapath.halved().unwrap(), BTreeMap::new());
+        });
+        match hook {
+            Hook::Tcx => {
+                let pins = std::fs::read_dir(place.instances[0].directory()).unwrap().flatten();
+                let mut pins = pins.map(|pin| pin.path());
+                let is_egress = |pin: &std::path::PathBuf| {
+                    pin.to_str().is_some_and(|pin| pin.ends_with("pc_egress"))
+                };
+                std::fs::remove_file(pins.find(is_egress).unwrap()).unwrap();
+            }
+            Hook::Clsact => place.tc("filter del dev one ingress"),
+        }
+        place.inside(|device| {
+            assert_eq!(datapath.attached().unwrap(), BTreeMap::from([(device, TORN)]), "{hook}");
+            assert_eq!(datapath.halved().unwrap(), BTreeMap::from([(device, 3)]), "{hook}");
+            datapath.attach(device, 3).unwrap();
+            assert_eq!(datapath.attached().unwrap(), BTreeMap::from([(device, 3)]), "{hook}");
+        });
+    }
+}
+
+#[test]
 fn nothing_passes_where_a_device_leads_to_no_slot() {
     if !capability::need("attached program", can_attach) {
         return;

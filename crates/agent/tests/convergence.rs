@@ -414,6 +414,34 @@ fn a_device_that_is_half_taken_is_taken_whole() {
     assert_eq!(memory.borrow().attached, attached);
 }
 
+/// By the index alone it could be anybody's; by what is left of ours it is the interface's.
+#[test]
+fn a_renamed_device_that_is_half_taken_is_taken_whole() {
+    let world = random_world(14, WorldSize::SMALL);
+    let mut there = devices(&world);
+    let directory = tempfile::tempdir().unwrap();
+    let memory = Shared::default();
+    let mut agent = agent(MemoryKernel::new(&memory), directory.path()).unwrap();
+    agent.pass(&desired(&world, 1), &all(there.clone()));
+    let (attached, index) = (memory.borrow().attached.clone(), there[0].index);
+    there[0].name = "elsewhere".into();
+    memory.borrow_mut().attached.insert(index, TORN);
+    memory.borrow_mut().halved.insert(index, attached[&index]);
+    let report = agent.pass(&desired(&world, 1), &all(there.clone()));
+    assert_eq!((report.failed.len(), report.pending.len()), (0, 0));
+    assert_eq!(memory.borrow().attached, attached);
+
+    // Nothing of ours is left, or what was led to another slot: another device may have the index.
+    for led_to in [None, Some(attached[&index] + 1)] {
+        memory.borrow_mut().attached.insert(index, TORN);
+        memory.borrow_mut().halved.extend(led_to.map(|slot| (index, slot)));
+        let report = agent.pass(&desired(&world, 1), &all(there.clone()));
+        assert_eq!(report.pending.len(), 1);
+        assert!(!memory.borrow().attached.contains_key(&index));
+        memory.borrow_mut().attached = attached.clone();
+    }
+}
+
 #[test]
 fn a_new_interface_that_cannot_be_compiled_is_closed() {
     let world = random_world(15, WorldSize::SMALL);
@@ -445,6 +473,7 @@ fn nothing_passes_at_the_device_of_an_interface_that_finds_no_place() {
             slots: BTreeMap::new(),
             members: BTreeMap::new(),
             attached: BTreeMap::new(),
+            halved: BTreeMap::new(),
         };
         let mut ledger = Ledger::new("boot", 1);
         let numbers = &mut Numbers::new();

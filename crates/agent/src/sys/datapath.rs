@@ -16,7 +16,7 @@ use portcullis_core::verdict::Reason;
 
 use super::abi::{self, CONFIG_WORDS, SLOT_WORDS};
 use super::call::{self, Map, TestContext};
-use super::hooks::{self, Hook, Hooks};
+use super::hooks::{self, Hook, Hooks, Standing};
 use super::told::Told;
 use super::words::Words;
 use super::{Events, Sizes, bpffs, object};
@@ -368,22 +368,31 @@ impl Datapath {
             .ok_or_else(|| io::Error::other("a private datapath is not attached to devices"))
     }
 
+    /// The slot that each known device was led to.
+    fn led(&self) -> io::Result<BTreeMap<u32, u32>> {
+        let number = |bytes: &[u8]| u32::from_ne_bytes(abi::part(bytes, 0));
+        let entries = self.maps.devices.all()?;
+        Ok(entries.iter().map(|(device, slot)| (number(device), number(slot))).collect())
+    }
+
     /// The slot of each device at whose hooks the programs of both directions stand, and [`TORN`]
     /// for each other one of which something is left.
     pub fn attached(&self) -> io::Result<BTreeMap<u32, u32>> {
-        let number = |bytes: &[u8]| u32::from_ne_bytes(abi::part(bytes, 0));
-        let slots: BTreeMap<u32, u32> = self
-            .maps
-            .devices
-            .all()?
-            .iter()
-            .map(|(device, slot)| (number(device), number(slot)))
-            .collect();
+        let slots = self.led()?;
         let standing = self.hooks()?.standing(slots.keys().copied(), self.hooked())?;
-        let slot = |(device, is_whole): (u32, bool)| {
+        let slot = |(device, found): (u32, Standing)| {
+            let is_whole = found == Standing::Whole;
             (device, slots.get(&device).copied().filter(|_| is_whole).unwrap_or(TORN))
         };
         Ok(standing.into_iter().map(slot).collect())
+    }
+
+    /// The slot that each device was led to at whose hooks a part of ours stands.
+    pub fn halved(&self) -> io::Result<BTreeMap<u32, u32>> {
+        let slots = self.led()?;
+        let standing = self.hooks()?.standing(slots.keys().copied(), self.hooked())?;
+        let parts = standing.into_iter().filter(|(_, found)| *found == Standing::Part);
+        Ok(parts.filter_map(|(device, _)| Some((device, *slots.get(&device)?))).collect())
     }
 
     /// Leads a device (of this network namespace) to a slot and attaches the programs, whatever was

@@ -128,13 +128,13 @@ impl Hooks {
         Ok(found)
     }
 
-    /// The devices of which something is left here, and those of `known`: whether these very
-    /// programs stand at both their spots.
+    /// The devices of which something is left here, and those of `known`: how much of these very
+    /// programs stands at their spots.
     pub(super) fn standing(
         &self,
         known: impl IntoIterator<Item = u32>,
         programs: Programs<'_>,
-    ) -> io::Result<BTreeMap<u32, bool>> {
+    ) -> io::Result<BTreeMap<u32, Standing>> {
         let ids = [call::program_id(programs[0])?, call::program_id(programs[1])?];
         let filters = Filters::of(&self.directory);
         let mut devices: BTreeSet<u32> = known.into_iter().collect();
@@ -151,13 +151,32 @@ impl Hooks {
         };
         let mut found = BTreeMap::new();
         for device in devices {
-            let mut is_whole = true;
-            for (spot, id) in HOOKS.iter().zip(ids) {
-                is_whole = is_whole && stands(device, spot)? == Some(id);
-            }
-            found.insert(device, is_whole);
+            let [first, second] = [stands(device, &HOOKS[0])?, stands(device, &HOOKS[1])?];
+            found.insert(device, Standing::of([first, second], ids));
         }
         Ok(found)
+    }
+}
+
+/// How much of ours stands at a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Both programs.
+    Whole,
+    /// One of them, or an earlier agent's.
+    Part,
+    /// None.
+    Nothing,
+}
+
+impl Standing {
+    /// From what was found at the spots and what should be there.
+    fn of(found: [Option<u32>; 2], wanted: [u32; 2]) -> Self {
+        match found {
+            [None, None] => Self::Nothing,
+            _ if found == wanted.map(Some) => Self::Whole,
+            _ => Self::Part,
+        }
     }
 }
 

@@ -94,6 +94,10 @@ impl Kernel for Datapath {
         self.attached()
     }
 
+    fn halved(&self) -> io::Result<BTreeMap<u32, u32>> {
+        self.halved()
+    }
+
     fn attach(&mut self, device: u32, slot: u32) -> io::Result<()> {
         Datapath::attach(self, device, slot)
     }

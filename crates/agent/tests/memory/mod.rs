@@ -29,6 +29,7 @@ pub(crate) struct Memory {
     pub(crate) members: BTreeMap<MemberKey, u32>,
     pub(crate) lengths: BTreeMap<Family, Vec<u8>>,
     pub(crate) attached: BTreeMap<u32, u32>,
+    pub(crate) halved: BTreeMap<u32, u32>,
     pub(crate) membership: u64,
     pub(crate) barriers: usize,
     /// A device that the kernel refuses to attach to.
@@ -169,15 +170,27 @@ impl Kernel for MemoryKernel {
         Ok(self.memory.borrow().attached.clone())
     }
 
+    fn halved(&self) -> io::Result<BTreeMap<u32, u32>> {
+        Ok(self.memory.borrow().halved.clone())
+    }
+
     fn attach(&mut self, device: u32, slot: u32) -> io::Result<()> {
         if self.memory.borrow().refuses == Some(device) {
             return Err(io::Error::other("no such device"));
         }
-        self.write(|memory| memory.attached.insert(device, slot)).map(drop)
+        self.write(|memory| {
+            memory.halved.remove(&device);
+            memory.attached.insert(device, slot)
+        })
+        .map(drop)
     }
 
     fn detach(&mut self, device: u32) -> io::Result<()> {
-        self.write(|memory| memory.attached.remove(&device)).map(drop)
+        self.write(|memory| {
+            memory.halved.remove(&device);
+            memory.attached.remove(&device)
+        })
+        .map(drop)
     }
 
     fn forget(&mut self, _handle: u64, _slot: u32) -> io::Result<()> {
