@@ -14,6 +14,8 @@ import (
 	"reflect"
 
 	"github.com/aliyun/alibaba-cloud-sdk-go/sdk"
+	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/auth"
+	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/auth/credentials"
 	sdkerrors "github.com/aliyun/alibaba-cloud-sdk-go/sdk/errors"
 	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/requests"
 	"github.com/aliyun/alibaba-cloud-sdk-go/services/ecs"
@@ -25,8 +27,8 @@ const region = "cn-hangzhou"
 var versions = map[string]string{"Ecs": "2014-05-26", "Vpc": "2016-04-28", "Sts": "2015-04-01"}
 
 type call struct {
-	Product, Action, Key, Secret string
-	Parameters                   map[string]any
+	Product, Action, Key, Secret, Token string
+	Parameters                          map[string]any
 }
 
 type outcome struct {
@@ -75,14 +77,22 @@ func play(line []byte, endpoint *url.URL, typed bool) outcome {
 	}
 }
 
+// credential is what the SDK signs with: an access key, or a temporary one with its token.
+func credential(wanted call) auth.Credential {
+	if wanted.Token == "" {
+		return credentials.NewAccessKeyCredential(wanted.Key, wanted.Secret)
+	}
+	return credentials.NewStsTokenCredential(wanted.Key, wanted.Secret, wanted.Token)
+}
+
 func send(wanted call, endpoint *url.URL, typed bool) (json.RawMessage, error) {
 	var client any
 	var err error
 	switch wanted.Product {
 	case "Ecs":
-		client, err = ecs.NewClientWithAccessKey(region, wanted.Key, wanted.Secret)
+		client, err = ecs.NewClientWithOptions(region, sdk.NewConfig(), credential(wanted))
 	case "Vpc":
-		client, err = vpc.NewClientWithAccessKey(region, wanted.Key, wanted.Secret)
+		client, err = vpc.NewClientWithOptions(region, sdk.NewConfig(), credential(wanted))
 	default:
 		typed = false
 	}
@@ -154,7 +164,7 @@ func set(field reflect.Value, value any) error {
 }
 
 func sendCommon(wanted call, endpoint *url.URL) (json.RawMessage, error) {
-	client, err := sdk.NewClientWithAccessKey(region, wanted.Key, wanted.Secret)
+	client, err := sdk.NewClientWithOptions(region, sdk.NewConfig(), credential(wanted))
 	if err != nil {
 		return nil, err
 	}

@@ -20,4 +20,13 @@ async function converse(play, refusal) {
   }
 }
 
-module.exports = { converse, VERSIONS };
+// The nested parameters as `Name.1.Key`, for clients that leave this to the caller.
+function flat(parameters, prefix = '') {
+  return Object.assign({}, ...Object.entries(parameters).map(([name, value]) => {
+    const place = prefix + (Array.isArray(parameters) ? Number(name) + 1 : name);
+    return value !== null && typeof value === 'object'
+      ? flat(value, `${place}.`) : { [place]: String(value) };
+  }));
+}
+
+module.exports = { converse, flat, VERSIONS };

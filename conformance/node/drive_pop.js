@@ -16,10 +16,11 @@ function flat(parameters) {
   return Object.fromEntries(pairs);
 }
 
-function play({ product, action, parameters, key, secret }) {
+function play({ product, action, parameters, key, secret, token }) {
   const client = new Core({
     accessKeyId: key,
     accessKeySecret: secret,
+    securityToken: token,
     endpoint: process.env.CONFORMANCE_ENDPOINT,
     apiVersion: VERSIONS[product],
   });

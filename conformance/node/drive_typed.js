@@ -12,11 +12,12 @@ const { converse } = require('./conversation');
 
 const url = new URL(process.env.CONFORMANCE_ENDPOINT);
 
-async function play({ product, action, parameters, key, secret }) {
+async function play({ product, action, parameters, key, secret, token }) {
   const models = products[product];
   const client = new models.default(new Config({
     accessKeyId: key,
     accessKeySecret: secret,
+    securityToken: token || undefined,
     endpoint: url.host,
     protocol: url.protocol.slice(0, -1),
   }));

@@ -11,9 +11,11 @@ from urllib.parse import urlsplit
 
 # Where the server is: scheme ("http" or "https"), place ("host:port"), host and port.
 Endpoint = namedtuple("Endpoint", "scheme place host port")
+# The access key to sign with; `token` is empty unless it is a temporary one.
+Credential = namedtuple("Credential", "key secret token")
 # One call: product and action by their public names, parameters as the API nests them, and the
-# access key to sign with.
-Call = namedtuple("Call", "product action parameters key secret")
+# credential.
+Call = namedtuple("Call", "product action parameters credential")
 
 VERSIONS = {"Ecs": "2014-05-26", "Vpc": "2016-04-28", "Sts": "2015-04-01"}
 REGION = "cn-hangzhou"
@@ -57,7 +59,9 @@ def converse(play):
     outcomes, sys.stdout = sys.stdout, sys.stderr
     for line in sys.stdin:
         try:
-            outcome = {"answer": play(Call(**json.loads(line)))}
+            told = json.loads(line)
+            told["credential"] = Credential(*(told.pop(name) for name in Credential._fields))
+            outcome = {"answer": play(Call(**told))}
         except Refused as refused:
             outcome = dict(vars(refused))
         except Exception as error:  # pylint: disable=broad-except

@@ -7,6 +7,7 @@ import json
 import sys
 
 from aliyunsdkcore.acs_exception.exceptions import ServerException
+from aliyunsdkcore.auth.credentials import StsTokenCredential
 from aliyunsdkcore.client import AcsClient
 from aliyunsdkcore.request import CommonRequest
 
@@ -18,7 +19,10 @@ MODULES = {"Ecs": "aliyunsdkecs.request.v20140526", "Vpc": "aliyunsdkvpc.request
 
 
 @functools.lru_cache
-def client(key, secret):
+def client(key, secret, token):
+    if token:
+        temporary = StsTokenCredential(key, secret, token)
+        return AcsClient(region_id=conversation.REGION, credential=temporary)
     return AcsClient(key, secret, conversation.REGION)
 
 
@@ -57,7 +61,7 @@ def play(call):
     request = typed(call) if FORM == "typed" and call.product in MODULES else common(call)
     request.set_protocol_type(ENDPOINT.scheme)
     try:
-        return json.loads(client(call.key, call.secret).do_action_with_exception(request))
+        return json.loads(client(*call.credential).do_action_with_exception(request))
     except ServerException as error:
         code, message = error.get_error_code(), error.get_error_msg()
         raise conversation.Refused(code, message, error.get_http_status()) from error

@@ -40,9 +40,13 @@ def shape(element):
 
 def play(call):
     version = conversation.VERSIONS[call.product]
+    key, secret, token = call.credential
     parameters = {"Action": call.action, **conversation.flat(call.parameters)}
+    if token:
+        # It has no temporary keys of its own; whoever has one passes the token along.
+        parameters["SecurityToken"] = token
     try:
-        answer = connection(call.key, call.secret, version).request("/", parameters)
+        answer = connection(key, secret, version).request("/", parameters)
     except BaseHTTPError as error:
         told = ast.literal_eval(error.message)
         raise conversation.Refused(told["code"], told["message"], error.code) from error

@@ -19,10 +19,11 @@ PRODUCTS = {"Ecs": (ecs.Client, ecs_models), "Vpc": (vpc.Client, vpc_models)}
 
 
 @functools.lru_cache
-def client(product, key, secret):
+def client(product, key, secret, token):
     config = Config(
         access_key_id=key,
         access_key_secret=secret,
+        security_token=token or None,
         endpoint=ENDPOINT.place,
         protocol=ENDPOINT.scheme,
         signature_algorithm=SIGNATURE,
@@ -44,7 +45,7 @@ def play(call):
     if lost:
         raise ValueError(f"the model has no {lost}")
     runtime = RuntimeOptions(ca=os.environ.get("CONFORMANCE_CA"))
-    made = client(call.product, call.key, call.secret)
+    made = client(call.product, *call.credential)
     try:
         return getattr(made, method(call.product, call.action))(request, runtime).body.to_map()
     except TeaException as error:

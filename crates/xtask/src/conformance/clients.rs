@@ -104,6 +104,18 @@ pub(crate) const CLIENTS: &[Client] = &[
         Environment::Node,
         &["drive_pop.js", "POST"],
     ),
+    client(
+        "gateway",
+        "aliyun-api-gateway: X-Ca, form body at /apsara/route",
+        Environment::Node,
+        &["drive_gateway.js", "form"],
+    ),
+    client(
+        "gateway-query",
+        "aliyun-api-gateway: X-Ca, GET",
+        Environment::Node,
+        &["drive_gateway.js", "query"],
+    ),
     client("node", "@alicloud/ecs20140526: ACS3", Environment::Node, &["drive_typed.js"]),
     by_tls(client(
         "node-tls",

@@ -46,7 +46,8 @@ struct Row {
 
 /// Plays all clients, or those named.
 pub(crate) fn run(arguments: &[String]) -> Outcome<()> {
-    let known = || CLIENTS.iter().map(|client| client.name).chain([playbook::NAME, guide::NAME]);
+    let clients = CLIENTS.iter().map(|client| client.name);
+    let known = || clients.clone().chain(playbook::NAMES).chain([guide::NAME]);
     if let Some(other) = arguments.iter().find(|name| !known().any(|known| known == *name)) {
         let names: Vec<&str> = known().collect();
         return Err(format!("no client `{other}`; there are: {}", names.join(", ")));
@@ -54,7 +55,8 @@ pub(crate) fn run(arguments: &[String]) -> Outcome<()> {
     let wanted = |name: &str| arguments.is_empty() || arguments.iter().any(|word| word == name);
     let clients: Vec<&Client> = CLIENTS.iter().filter(|client| wanted(client.name)).collect();
     let mut environments: BTreeSet<_> = clients.iter().map(|client| client.environment).collect();
-    if wanted(playbook::NAME) {
+    let playbooks: Vec<_> = playbook::NAMES.into_iter().filter(|name| wanted(name)).collect();
+    if !playbooks.is_empty() {
         environments.insert(playbook::ENVIRONMENT);
     }
     if wanted(guide::NAME) {
@@ -70,8 +72,8 @@ pub(crate) fn run(arguments: &[String]) -> Outcome<()> {
     for client in clients {
         rows.push(play(client, &steps, &ground)?);
     }
-    if wanted(playbook::NAME) {
-        rows.push(playbook::play(&ground)?);
+    for name in playbooks {
+        rows.push(playbook::play(&ground, name)?);
     }
     if wanted(guide::NAME) {
         rows.push(guide::play(&ground)?);
@@ -117,7 +119,13 @@ fn play(client: &'static Client, steps: &[Step], ground: &Ground) -> Outcome<Row
         }
     }
     let (mut calls, outcomes) = converse(driver, &ground.folder, client.name)?;
-    let mut kept = Kept::new();
+    // What the steps call `$temporary_key` and so on.
+    let temporary = Server::temporary_key(&ground.program, &ground.folder, client.name)?;
+    let mut kept = Kept::from([
+        ("temporary_key".to_owned(), temporary.key),
+        ("temporary_secret".to_owned(), temporary.secret),
+        ("temporary_token".to_owned(), temporary.token),
+    ]);
     let mut row = Row {
         name: client.name,
         about: client.about,

@@ -9,26 +9,35 @@ use crate::{Outcome, run};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-pub(crate) const NAME: &str = "ansible";
+/// With a lasting access key, and with a temporary one.
+pub(crate) const NAMES: [&str; 2] = ["ansible", "ansible-token"];
 pub(crate) const ENVIRONMENT: Environment = Environment::Python("ansible");
 
-/// Runs the playbook; a task that fails ends it, and those after it count as failed.
-pub(crate) fn play(ground: &Ground) -> Outcome<Row> {
-    let server = Server::start(&ground.program, &ground.folder, NAME)?;
+/// Runs the playbook under one of [`NAMES`]; a task that fails ends it, and those after it count as
+/// failed.
+pub(crate) fn play(ground: &Ground, name: &'static str) -> Outcome<Row> {
+    let server = Server::start(&ground.program, &ground.folder, name)?;
     let playbook = run::root().join("conformance/ansible/play.yml");
     let text = std::fs::read_to_string(&playbook);
     let text = text.map_err(|error| format!("{}: {error}", playbook.display()))?;
     let steps = text.lines().filter(|line| line.starts_with("    - name:")).count();
     let mut command = command(&ground.folder, &playbook, &server.place);
+    if name != NAMES[0] {
+        let temporary = Server::temporary_key(&ground.program, &ground.folder, name)?;
+        command
+            .env("ALICLOUD_ACCESS_KEY", temporary.key)
+            .env("ALICLOUD_SECRET_KEY", temporary.secret)
+            .env("ALICLOUD_SECURITY_TOKEN", temporary.token);
+    }
     let output = command.output();
     let output = output.map_err(|error| format!("`{}`: {error}", run::shown(&command)))?;
     let (passed, mut complaints) = count(&String::from_utf8_lossy(&output.stdout));
     if passed != steps && complaints.is_empty() {
         complaints.push(String::from_utf8_lossy(&output.stderr).trim_end().to_owned());
     }
-    eprintln!("{NAME}: {passed} of {steps}");
+    eprintln!("{name}: {passed} of {steps}");
     let about = "ansible-alicloud, footmark: 1.0, through HTTP_PROXY";
-    Ok(Row { name: NAME, about, passed, steps, complaints })
+    Ok(Row { name, about, passed, steps, complaints })
 }
 
 /// Ansible with a playbook, led to the server by a proxy's variable.

@@ -4,6 +4,7 @@
 
 use super::environment::quietly;
 use crate::{Outcome, run};
+use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -52,6 +53,34 @@ impl Server {
         server.place = ready.ok_or("the server ended before it was ready")?;
         Ok(server)
     }
+
+    /// Has the operator's command make a temporary access key for the account of [`KEY`].
+    pub(crate) fn temporary_key(program: &Path, folder: &Path, name: &str) -> Outcome<Temporary> {
+        let mut command = Command::new(program);
+        command.args(["key", "token", "root", "--json", "--data"]);
+        command.arg(folder.join("data").join(name)).env("PORTCULLIS_CONFIG", "/dev/null");
+        let output = command.output();
+        let output = output.map_err(|error| format!("`{}`: {error}", run::shown(&command)))?;
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+        }
+        let told: Value = serde_json::from_slice(&output.stdout)
+            .map_err(|error| format!("`{}`: {error}", run::shown(&command)))?;
+        let text = |field: &str| told.get(field).and_then(Value::as_str).map(str::to_owned);
+        let fields = (text("access_key_id"), text("access_key_secret"), text("security_token"));
+        let (Some(key), Some(secret), Some(token)) = fields else {
+            return Err(format!("no temporary key: {told}"));
+        };
+        Ok(Temporary { key, secret, token })
+    }
+}
+
+/// A temporary access key.
+#[derive(Debug)]
+pub(crate) struct Temporary {
+    pub(crate) key: String,
+    pub(crate) secret: String,
+    pub(crate) token: String,
 }
 
 impl Drop for Server {
