@@ -70,6 +70,8 @@ pub trait Kernel {
     fn slot_count(&self) -> u32;
     /// Rule counters there are.
     fn counter_count(&self) -> u32;
+    /// Members there may be.
+    fn member_limit(&self) -> u32;
     /// Now, on the clock by which flows age.
     fn now_ns(&self) -> u64;
 

@@ -4,7 +4,8 @@
 //! Pure: compiles, compares with what is installed, and emits only the difference. What cannot be
 //! compiled or placed fails alone and keeps its last good policy. Members of groups that a policy
 //! newly refers to come ahead of the policy; those that only its forerunner referred to go after
-//! it.
+//! it. Members have the first choice of the pool's free space, since a policy that finds none fails
+//! alone and they would fail everyone who refers to them.
 use std::collections::{BTreeMap, BTreeSet};
 
 use portcullis_compile::interface::compile;
@@ -19,7 +20,7 @@ use crate::attach::settings;
 use crate::device::Devices;
 use crate::installed::{Installed, SlotUse};
 use crate::kernel::SlotWord;
-use crate::ledger::{Ledger, Place};
+use crate::ledger::{Full, Ledger, Place};
 use crate::pool::{PoolFull, Write};
 
 /// Prefix lengths of members, IPv4 and IPv6, longest first.
@@ -58,8 +59,6 @@ pub struct PolicyPlan {
     pub members: MemberStep,
     /// Interfaces that keep what they had, and why.
     pub failed: BTreeMap<NetworkInterfaceId, String>,
-    /// Nothing is changed, and the books tell of changes all the same: they are to be read anew.
-    pub is_void: bool,
 }
 
 impl PolicyPlan {
@@ -79,6 +78,8 @@ pub struct Books<'a> {
     pub installed: &'a mut Installed,
     /// How many rule counters the kernel has.
     pub counters: u32,
+    /// How many members the kernel has room for.
+    pub member_limit: u32,
     /// Whether flows keep their first verdict when rules change.
     pub keep_established: bool,
 }
@@ -86,10 +87,17 @@ pub struct Books<'a> {
 /// Decides; the books are brought to how they will be when the plan has been carried out.
 pub fn decide(desired: &Desired, devices: &Devices, books: &mut Books<'_>) -> PolicyPlan {
     let (mut plan, mut first_policies) = (PolicyPlan::default(), Vec::new());
+    name_groups(desired, books.numbers);
+    let members = members_meanwhile(desired, books, &mut plan);
     for bound in &desired.interfaces {
         // An interface without a place was refused one in the first half.
         let Some(place) = books.ledger.place(&bound.interface).cloned() else { continue };
-        match decide_interface(bound, &place, books, &mut plan) {
+        let decided = match &members {
+            // A policy without the members that it refers to could let through what its rules drop.
+            Err(why) if refers_to_groups(bound) => Err(why.clone()),
+            _ => decide_interface(bound, &place, books, &mut plan),
+        };
+        match decided {
             Ok(true) => first_policies.push(bound),
             Ok(false) => {}
             Err(why) => {
@@ -97,18 +105,32 @@ pub fn decide(desired: &Desired, devices: &Devices, books: &mut Books<'_>) -> Po
             }
         }
     }
-    // A policy without the members that it refers to could let through what its rules drop.
-    if let Err(why) = decide_members(desired, books, &mut plan) {
-        let mut failed = plan.failed;
-        for bound in &desired.interfaces {
-            failed.entry(bound.interface.clone()).or_insert_with(|| why.clone());
+    // What keeps its last good policy may need the members of that.
+    if plan.failed.is_empty() {
+        match members_afterwards(desired, books, &mut plan.writes) {
+            Ok(step) => plan.members = step,
+            Err(why) => tracing::warn!(why, "members whom no policy asks for stay for now"),
         }
-        return PolicyPlan { failed, is_void: true, ..PolicyPlan::default() };
     }
     for bound in first_policies {
         pick_up(bound, devices, books.ledger, &mut plan);
     }
     plan
+}
+
+/// Every group that a policy refers to has its number before members are looked at. What finds none
+/// is refused where its policy is compiled.
+fn name_groups(desired: &Desired, numbers: &mut Numbers) {
+    let policies = desired.interfaces.iter().filter_map(|bound| bound.policy.as_ref().ok());
+    for group in policies.flat_map(|policy| policy.referenced_groups()) {
+        if numbers.group(&group).is_err() {
+            return;
+        }
+    }
+}
+
+fn refers_to_groups(bound: &BoundInterface) -> bool {
+    bound.policy.as_ref().is_ok_and(|policy| !policy.referenced_groups().is_empty())
 }
 
 /// True if the interface had no policy before.
@@ -178,36 +200,55 @@ fn pick_up(bound: &BoundInterface, devices: &Devices, ledger: &mut Ledger, plan:
     }
 }
 
-/// First everyone whom the old policies or the new ones may ask for, then, after the flips, those
-/// whom the new ones ask for.
-fn decide_members(
+/// Everyone whom the old policies or the new ones may ask for.
+fn members_meanwhile(
     desired: &Desired,
     books: &mut Books<'_>,
     plan: &mut PolicyPlan,
 ) -> Result<(), String> {
-    let meanwhile = wanted_members(desired, books, true)?;
-    let last = match plan.failed.is_empty() {
-        true => wanted_members(desired, books, false)?,
-        false => meanwhile.clone(),
-    };
-    plan.members_meanwhile = member_step(&meanwhile, books, &mut plan.writes)?;
-    plan.members = member_step(&last, books, &mut plan.writes)?;
+    let wanted = wanted_members(desired, books, true)?;
+    plan.members_meanwhile = member_step(&wanted, books, &mut plan.writes)?;
     Ok(())
 }
 
-/// From the members that are there to those that are wanted.
+/// Those whom the new policies ask for, after the flips.
+fn members_afterwards(
+    desired: &Desired,
+    books: &mut Books<'_>,
+    writes: &mut Vec<Write>,
+) -> Result<MemberStep, String> {
+    let wanted = wanted_members(desired, books, false)?;
+    member_step(&wanted, books, writes)
+}
+
+/// From the members that are there to those that are wanted. The books are unchanged by an error.
 fn member_step(
     wanted: &BTreeMap<MemberKey, BTreeSet<u32>>,
     books: &mut Books<'_>,
     writes: &mut Vec<Write>,
 ) -> Result<MemberStep, String> {
-    let lengths = lengths(wanted.keys());
+    if wanted.len() > books.member_limit as usize {
+        return Err(Full { of: "member addresses", limit: books.member_limit }.to_string());
+    }
     let Installed { pool, members, .. } = books.installed;
-    let mut step = MemberStep { lengths, ..MemberStep::default() };
-    for (key, groups) in wanted {
+    let written = writes.len();
+    let mut sets = Vec::with_capacity(wanted.len());
+    for groups in wanted.values() {
         let words = set_words(&groups.iter().copied().collect::<Vec<_>>());
-        let (set, write) = pool.take(&words).map_err(|full| full.to_string())?;
-        writes.extend(write);
+        match pool.take(&words) {
+            Ok((set, write)) => {
+                sets.push(set);
+                writes.extend(write);
+            }
+            Err(full) => {
+                sets.iter().for_each(|set| pool.leave(*set));
+                writes.truncate(written);
+                return Err(format!("members of groups: {full}"));
+            }
+        }
+    }
+    let mut step = MemberStep { lengths: lengths(wanted.keys()), ..MemberStep::default() };
+    for (key, set) in wanted.keys().zip(sets) {
         let before = members.insert(*key, set);
         if let Some(before) = before {
             pool.leave(before);

@@ -206,6 +206,7 @@ impl<K: Kernel> Agent<K> {
             numbers: &mut self.numbers,
             installed: &mut installed,
             counters: self.kernel.counter_count(),
+            member_limit: self.kernel.member_limit(),
             keep_established: self.settings.keep_established,
         };
         let plan = policy::decide(desired, devices, &mut books);
@@ -237,7 +238,7 @@ impl<K: Kernel> Agent<K> {
                 failed.entry(bound.interface.clone()).or_insert_with(|| why.clone());
             }
         }
-        if wrong.is_empty() && !plan.is_void {
+        if wrong.is_empty() {
             self.take_back_counters(desired, &installed)?;
             self.installed = Some(installed);
         }

@@ -28,7 +28,7 @@ use portcullis_core::host::{BoundInterface, Desired, IdleTimes, PolicyError};
 use portcullis_core::ids::NetworkInterfaceId;
 use portcullis_core::net::{Cidr, Family};
 use portcullis_core::records::ConnectionTracking;
-use portcullis_core::resolve::interface_policy;
+use portcullis_core::resolve::{ResolvedPeer, ResolvedRule, interface_policy};
 use portcullis_core::rule::Policy;
 use portcullis_core::verdict::{DecidingRule, Judge, Reason};
 use portcullis_core::world::World;
@@ -488,6 +488,89 @@ fn nothing_passes_at_the_device_of_an_interface_that_finds_no_place() {
     let slots: Vec<u32> = no_words.attach.iter().map(|(_, slot)| *slot).collect();
     let nowhere = SlotWord { generation: 1, blob: 0 };
     assert_eq!(no_words.closed, slots.iter().map(|slot| (*slot, nowhere)).collect::<Vec<_>>());
+}
+
+/// The interfaces whose policies are in force in a pool of so many words, after the passes that
+/// space which is freed on the way takes.
+fn in_force(world: &World, pool_words: u32, flows: &[Flow]) -> BTreeSet<u32> {
+    let directory = tempfile::tempdir().unwrap();
+    let memory = Shared::default();
+    memory.borrow_mut().pool = vec![0; pool_words as usize];
+    let mut agent = agent(MemoryKernel::new(&memory), directory.path()).unwrap();
+    let there = devices(world);
+    let mut failed = BTreeSet::new();
+    for _ in 0..3 {
+        let report = agent.pass(&desired(world, 1), &all(there.clone()));
+        assert!(report.failed.values().all(|why| why.contains("the policy pool of")), "{report:?}");
+        failed = report.failed.keys().map(device_name).collect();
+    }
+    let works = there.iter().filter(|device| !failed.contains(&device.name));
+    let works: BTreeSet<u32> = works.map(|device| device.index).collect();
+    for (device, flow, verdict) in verdicts(world, flows) {
+        let expected = works.contains(&device).then_some(verdict);
+        assert_eq!(judge(&memory.borrow(), device, &flow), expected, "{flow:?}");
+    }
+    works
+}
+
+#[test]
+fn what_does_not_fit_into_the_pool_fails_alone() {
+    let world = random_world(19, WorldSize::SMALL);
+    let flows = probes(19, &world);
+    let every = devices(&world).len();
+    let (mut least, mut enough) = (0, 1 << 18);
+    while enough - least > 1 {
+        let middle = (least + enough) / 2;
+        let works = middle > 64 && in_force(&world, middle, &flows).len() == every;
+        if works { enough = middle } else { least = middle }
+    }
+    let mut seen = BTreeSet::new();
+    for eighth in 1..8 {
+        seen.insert(in_force(&world, enough * eighth / 8, &flows).len());
+    }
+    let one_less = in_force(&world, enough - 1, &flows).len();
+    println!("{enough} words for {every} interfaces; with less {seen:?} work, one less {one_less}");
+    assert!(one_less > 0 && one_less < every);
+    assert!(seen.iter().any(|works| *works > 0 && *works < every));
+}
+
+#[test]
+fn members_beyond_the_host_s_limit_fail_those_alone_who_refer_to_groups() {
+    let world = random_world(17, WorldSize::SMALL);
+    let flows = probes(17, &world);
+    let directory = tempfile::tempdir().unwrap();
+    let memory = Shared::default();
+    let mut agent = agent(MemoryKernel::new(&memory), directory.path()).unwrap();
+    let mut wanted = desired(&world, 1);
+    assert!(agent.pass(&wanted, &all(devices(&world))).failed.is_empty());
+    let there = memory.borrow().members.len() as u32;
+    memory.borrow_mut().member_limit = Some(there);
+    assert!(agent.pass(&wanted, &all(devices(&world))).failed.is_empty());
+
+    // One past it. A policy that refers to no group goes on being changed.
+    let (_, members) = wanted.members.iter_mut().find(|(_, members)| !members.is_empty()).unwrap();
+    let groups = members.values().find(|groups| !groups.is_empty()).unwrap().clone();
+    members.insert("203.0.113.77".parse::<Cidr>().unwrap().prefix(), groups);
+    let alone = wanted.interfaces[0].policy.as_mut().unwrap();
+    alone.intra_groups.clear();
+    let of_groups = |r: &ResolvedRule| matches!(r.peer, ResolvedPeer::Group(_));
+    alone.egress.retain(|rule| !of_groups(rule));
+    alone.ingress.retain(|rule| !of_groups(rule));
+    let report = agent.pass(&wanted, &all(devices(&world)));
+    assert!(!report.failed.is_empty() && report.failed.len() < wanted.interfaces.len());
+    for (interface, why) in &report.failed {
+        assert_ne!(interface, &wanted.interfaces[0].interface);
+        assert_eq!(*why, format!("this host has room for {there} member addresses"));
+    }
+    assert_eq!(memory.borrow().members.len() as u32, there);
+    let changed = devices(&world)[0].index;
+    for (device, flow, verdict) in verdicts(&world, &flows).into_iter().filter(|v| v.0 != changed) {
+        assert_eq!(judge(&memory.borrow(), device, &flow), Some(verdict), "{flow:?}");
+    }
+
+    memory.borrow_mut().member_limit = Some(there + 1);
+    assert!(agent.pass(&wanted, &all(devices(&world))).failed.is_empty());
+    assert_eq!(memory.borrow().members.len() as u32, there + 1);
 }
 
 #[test]

@@ -215,6 +215,11 @@ impl Datapath {
         self.maps.hits.entries
     }
 
+    /// Members there may be, of all groups.
+    pub fn member_limit(&self) -> u32 {
+        self.maps.members.entries
+    }
+
     /// Flows there may be, of all slots.
     pub fn flow_limit(&self) -> u32 {
         self.maps.flows.entries

@@ -24,6 +24,10 @@ impl Kernel for Datapath {
         self.counter_count()
     }
 
+    fn member_limit(&self) -> u32 {
+        self.member_limit()
+    }
+
     fn now_ns(&self) -> u64 {
         self.now_ns()
     }

@@ -19,8 +19,9 @@ use portcullis_core::verdict::Reason;
 const POOL_WORDS: u32 = 1 << 18;
 const SLOTS: u32 = 32;
 const COUNTERS: u32 = 256;
+const MEMBERS: u32 = 4096;
 
-/// What survives the agent.
+/// What survives the agent. A pool that is not empty keeps its size.
 #[derive(Default)]
 pub(crate) struct Memory {
     pub(crate) pool: Vec<u64>,
@@ -30,6 +31,8 @@ pub(crate) struct Memory {
     pub(crate) lengths: BTreeMap<Family, Vec<u8>>,
     pub(crate) attached: BTreeMap<u32, u32>,
     pub(crate) halved: BTreeMap<u32, u32>,
+    /// Instead of [`MEMBERS`].
+    pub(crate) member_limit: Option<u32>,
     pub(crate) membership: u64,
     pub(crate) barriers: usize,
     /// A device that the kernel refuses to attach to.
@@ -57,7 +60,9 @@ impl MemoryKernel {
 
     /// A kernel that refuses its write number `dies_at` and all after it.
     pub(crate) fn dying(memory: &Shared, dies_at: usize, watcher: Watcher) -> Self {
-        memory.borrow_mut().pool.resize(POOL_WORDS as usize, 0);
+        if memory.borrow().pool.is_empty() {
+            memory.borrow_mut().pool.resize(POOL_WORDS as usize, 0);
+        }
         memory.borrow_mut().writes = 0;
         let told = memory.borrow().lengths.clone();
         Self { memory: memory.clone(), dies_at, watcher, told }
@@ -78,7 +83,7 @@ impl MemoryKernel {
 
 impl Kernel for MemoryKernel {
     fn pool_words(&self) -> u32 {
-        POOL_WORDS
+        self.memory.borrow().pool.len() as u32
     }
 
     fn slot_count(&self) -> u32 {
@@ -87,6 +92,10 @@ impl Kernel for MemoryKernel {
 
     fn counter_count(&self) -> u32 {
         COUNTERS
+    }
+
+    fn member_limit(&self) -> u32 {
+        self.memory.borrow().member_limit.unwrap_or(MEMBERS)
     }
 
     fn now_ns(&self) -> u64 {
