@@ -2,9 +2,12 @@
 
 For each Terraform provider: apply, a plan that has nothing to do, a change in place, again such a
 plan, import of everything into an empty state, such a plan there, destroy. For the command line of
-the public cloud: the commands of `docs/guide/cli.md`. All of it happens in a network namespace with
-nothing but the loopback device, so that no client can ask anybody else. With `--record` a recorder
-stands between client and server and the exchanges become cases of `cases/api/recorded`.
+the public cloud: the commands of `docs/guide/cli.md`. Those named `…-tls`, and `alicloud`, which
+knows nothing else, speak TLS straight with a server that answers nothing else; its certificate is
+from an authority of our own, which is all that the clients trust. All of it happens in a network
+namespace with nothing but the loopback device, so that no client can ask anybody else. With
+`--record` a recorder stands between client and server and the exchanges become cases of
+`cases/api/recorded`.
 """
 
 import argparse
@@ -12,6 +15,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -64,9 +68,28 @@ def call(command, *, env, cwd, allowed=(0,)):
     return done
 
 
+class Certificates:
+    """An authority of our own and what it gave to the server, made as the guide says."""
+
+    def __init__(self, folder):
+        self.authority, self.chain, self.key = (
+            folder / name for name in ("authority.pem", "server.pem", "server.key")
+        )
+        page = (ROOT / "docs/guide/terraform.md").read_text()
+        made = next(fence for fence in fences(page) if "openssl" in fence)
+        call(["bash", "-ec", made], env=dict(os.environ), cwd=folder)
+
+
+def fences(page):
+    """The commands of a page that are run here, those of a fence as one script."""
+    for fence in page.split("```console long\n")[1:]:
+        lines = fence.partition("\n```")[0].splitlines()
+        yield "\n".join(line.removeprefix("$ ").removeprefix("> ") for line in lines)
+
+
 @contextlib.contextmanager
-def server(program, folder, certificate, key):
-    """A server with nothing in it, that answers TLS and plain HTTP."""
+def server(program, folder, certificates, tls_only):
+    """A server with nothing in it, that answers TLS, and plain HTTP unless told otherwise."""
     data = folder / "data"
     env = {
         "PATH": os.environ["PATH"],
@@ -75,7 +98,8 @@ def server(program, folder, certificate, key):
     }
     listen = "%s:%d" % ADDRESS
     command = [program, "serve", "--no-agent", "--listen", listen, "--data", str(data)]
-    command += ["--tls-cert", str(certificate), "--tls-key", str(key)]
+    command += ["--tls-cert", str(certificates.chain), "--tls-key", str(certificates.key)]
+    command += ["--tls-only"] if tls_only else []
     with open(folder / "serve.log", "w") as log:
         running = subprocess.Popen(command, env=env, stdout=log, stderr=log)
     try:
@@ -104,10 +128,11 @@ def answers(url):
 class Terraform:
     """One provider and its configuration."""
 
-    def __init__(self, name, clients, address, folder, env):
+    def __init__(self, name, clients, address, folder, env, protocol=None):
         self.terraform = clients.find("terraform", "tofu")
         plugin = pathlib.Path(clients.find(f"terraform-provider-{name}"))
         self.name, self.address, self.folder = name, address, folder
+        self.protocol = protocol
         # The provider is taken from a file: no registry is asked.
         settings = folder / "terraform.rc"
         settings.write_text(
@@ -140,6 +165,13 @@ class Terraform:
         """A folder with the configuration and a state of its own."""
         folder = self.folder / name
         shutil.copytree(HERE / self.name, folder)
+        if self.protocol:
+            provider = folder / "provider.tf"
+            line = re.compile(r'(protocol +=) "HTTP"')
+            text, times = line.subn(rf'\1 "{self.protocol}"', provider.read_text())
+            if times != 1:
+                raise Failed(f"no line to change in {provider}")
+            provider.write_text(text)
         return folder
 
     def tf(self, folder, *arguments, allowed=(0,)):
@@ -187,66 +219,81 @@ def terraform_env(key_name, secret_name, folder, **more):
     return dict(names, **more)
 
 
-def alicloud(clients, address, folder, certificate):
+def alicloud(clients, address, folder, authority):
     keys = ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET")
-    env = terraform_env(*keys, folder, SSL_CERT_FILE=str(certificate))
+    env = terraform_env(*keys, folder, SSL_CERT_FILE=str(authority))
     Terraform("alicloud", clients, address, folder, env).run()
 
 
-def alibabacloudstack(clients, address, folder, _certificate):
-    keys = ("ALIBABACLOUDSTACK_ACCESS_KEY", "ALIBABACLOUDSTACK_SECRET_KEY")
-    env = terraform_env(*keys, folder)
+STACK_KEYS = ("ALIBABACLOUDSTACK_ACCESS_KEY", "ALIBABACLOUDSTACK_SECRET_KEY")
+
+
+def alibabacloudstack(clients, address, folder, _authority):
+    env = terraform_env(*STACK_KEYS, folder)
     Terraform("alibabacloudstack", clients, address, folder, env).run()
 
 
-def cli(clients, address, folder, certificate):
+def alibabacloudstack_tls(clients, address, folder, authority):
+    env = terraform_env(*STACK_KEYS, folder, SSL_CERT_FILE=str(authority))
+    Terraform("alibabacloudstack", clients, address, folder, env, protocol="HTTPS").run()
+
+
+def cli_tls(clients, address, folder, authority):
+    """As below, without the word that says HTTP; and nothing at all without the authority."""
+    cli(clients, address, folder, authority, tls=True)
+    ask = [clients.find("aliyun"), "ecs", "DescribeRegions", "--region", "cn-hangzhou"]
+    ask += ["--access-key-id", KEY, "--access-key-secret", SECRET, "--endpoint", address]
+    env = {"PATH": os.environ["PATH"], "HOME": str(folder / "home")}
+    call(ask, env=dict(env, SSL_CERT_FILE=str(authority)), cwd=folder)
+    done = call(ask, env=env, cwd=folder, allowed=range(1, 256))
+    if "x509" not in done.stdout:
+        raise Failed(f"an unknown authority should be refused:\n{done.stdout}")
+
+
+def cli(clients, address, folder, authority, tls=False):
     """The commands of the guide, in one shell that stops at the first that fails."""
     program = clients.find("aliyun")
     guide = (ROOT / "docs/guide/cli.md").read_text()
-    commands = [
-        line[2:]
-        for fence in guide.split("```console long\n")[1:]
-        for line in fence.partition("\n```")[0].splitlines()
-        if line.startswith(("$ ", "> "))
-    ]
+    commands = "\n".join(fences(guide)).splitlines()
     told = "trap 'echo \"this failed: $BASH_COMMAND\"' ERR"
     script = "\n".join(["set -Eeo pipefail", told, *commands])
     script = script.replace("%s:%d" % ADDRESS, address)
+    if tls:
+        script = script.replace(" --insecure", "")
     home = folder / "home"
     home.mkdir(exist_ok=True)
     path = os.pathsep.join([str(pathlib.Path(program).parent), os.environ["PATH"]])
-    env = {"PATH": path, "HOME": str(home), "SSL_CERT_FILE": str(certificate)}
+    env = {"PATH": path, "HOME": str(home), "SSL_CERT_FILE": str(authority)}
     call(["bash", "-c", script], env=env, cwd=folder)
     print(f"  {len(commands)} commands", flush=True)
 
 
-DRIVERS = {"alicloud": alicloud, "alibabacloudstack": alibabacloudstack, "cli": cli}
-
-
-def certificate_for(folder):
-    """A certificate for the loopback device."""
-    certificate, key = folder / "tls.crt", folder / "tls.key"
-    call(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-         "-subj", "/CN=portcullis", "-addext", "subjectAltName=IP:127.0.0.1",
-         "-keyout", str(key), "-out", str(certificate)],
-        env=dict(os.environ), cwd=folder,
-    )
-    return certificate, key
+DRIVERS = {
+    "alicloud": alicloud,
+    "alibabacloudstack": alibabacloudstack,
+    "alibabacloudstack-tls": alibabacloudstack_tls,
+    "cli": cli,
+    "cli-tls": cli_tls,
+}
+# Those that come by plain HTTP.
+PLAIN = ("alibabacloudstack", "cli")
+# Those whose exchanges become cases: TLS changes none of them.
+RECORDED = ("alicloud", "alibabacloudstack", "cli")
 
 
 def drive(name, arguments, clients):
     """One client from start to end; returns the cases' text when recording."""
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        certificate, key = certificate_for(folder)
-        with server(arguments.portcullis, folder, certificate, key) as listen:
+        certificates = Certificates(folder)
+        tls_only = name not in PLAIN and not arguments.record
+        with server(arguments.portcullis, folder, certificates, tls_only) as listen:
             if not arguments.record:
-                DRIVERS[name](clients, listen, folder, certificate)
+                DRIVERS[name](clients, listen, folder, certificates.authority)
                 return
-            recorder = record.Recorder(ADDRESS, certificate, key)
+            recorder = record.Recorder(ADDRESS, certificates.chain, certificates.key)
             try:
-                DRIVERS[name](clients, recorder.address, folder, certificate)
+                DRIVERS[name](clients, recorder.address, folder, certificates.authority)
             finally:
                 recorder.close()
                 if arguments.raw:
@@ -287,15 +334,16 @@ def main():
     parser.add_argument("clients_named", nargs="*", metavar="CLIENT", help=", ".join(DRIVERS))
     arguments = parser.parse_args()
     clients = Clients(arguments.clients)
+    names = arguments.clients_named or (RECORDED if arguments.record else list(DRIVERS))
     failed = 0
-    for name in arguments.clients_named or DRIVERS:
+    for name in names:
         print(name, flush=True)
         try:
             drive(name, arguments, clients)
         except Failed as error:
             failed += 1
             print(f"  failed: {error}", flush=True)
-    passed = len(arguments.clients_named or DRIVERS) - failed
+    passed = len(names) - failed
     print(f"{passed} passed, {failed} failed")
     sys.exit(failed > 0)
 
