@@ -72,6 +72,15 @@ fn a_head_has_a_size() {
 }
 
 #[test]
+fn a_body_that_is_none_is_told() {
+    let (_directory, server) = with_limits(|_| ());
+    let head = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let answer = server.exchange((head.to_owned() + "no size\r\n").as_bytes());
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert!(answer.contains("<Code>InvalidParameter.Body</Code>"), "{answer}");
+}
+
+#[test]
 fn a_slow_client_is_told_or_cut() {
     let (_directory, server) = with_limits(|limits| {
         limits.head_time_max_ms = 200;

@@ -6,9 +6,10 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fs::Permissions;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use common::store::FaultySource;
@@ -20,7 +21,7 @@ use portcullis_core::records::{
 use portcullis_core::settings::{Quotas, Settings};
 use portcullis_server::clock::Clock;
 use portcullis_server::control::client::ask;
-use portcullis_server::control::message::Request;
+use portcullis_server::control::message::{Request, VERSION};
 use portcullis_server::throttle::{Rate, ThrottleRule};
 use portcullis_store::{Operation, Store};
 use portcullis_testkit::exchange::in_process::{SECURITY_TOKEN, SESSION_LIFE_MS};
@@ -29,6 +30,7 @@ use portcullis_testkit::exchange::request::{Key, Request as Call};
 use portcullis_testkit::exchange::{Reply, Server, Watched, is_runnable, read_folder, run, send};
 use portcullis_wire::record;
 use portcullis_wire::record::seal::{SEAL_KEY_BYTES, SealKey};
+use serde_json::{Map, Value};
 
 /// Access keys by the names that cases use: id, secret, account, whether it is active.
 const KEYS: [(&str, &str, &str, u64, bool); 4] = [
@@ -170,8 +172,22 @@ impl Server for OverHttp {
         told.map(drop).map_err(|error| error.to_string())
     }
 
+    fn tell(&mut self, mut question: Map<String, Value>) -> Result<Value, String> {
+        question.insert("version".to_owned(), VERSION.into());
+        let line = Value::Object(question).to_string() + "\n";
+        let converse = || {
+            let mut stream = UnixStream::connect(self.server.directory.control_socket())?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.write_all(line.as_bytes())?;
+            let mut reply = String::new();
+            BufReader::new(stream).read_line(&mut reply)?;
+            Ok(serde_json::from_str(&reply)?)
+        };
+        converse().map_err(|error: std::io::Error| error.to_string())
+    }
+
     fn offers(&self, need: &str) -> bool {
-        matches!(need, "clock" | "quotas" | "accounts" | "tokens" | "throttle")
+        matches!(need, "clock" | "quotas" | "accounts" | "operator" | "tokens" | "throttle")
     }
 
     fn later(&mut self, milliseconds: u64) {

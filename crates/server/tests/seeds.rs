@@ -43,7 +43,7 @@ fn files(folder: &str) -> Vec<Vec<u8>> {
 fn exchanges(cases: &[Case]) -> impl Iterator<Item = &Exchange> {
     cases.iter().flat_map(|case| &case.steps).filter_map(|step| match step {
         Step::Exchange(exchange) => Some(exchange.as_ref()),
-        Step::Later(_) | Step::As(_) | Step::Share(_) => None,
+        Step::Later(_) | Step::As(_) | Step::Share(_) | Step::Tell(_) => None,
     })
 }
 

@@ -6,6 +6,7 @@
 
 use portcullis_testkit::exchange::in_process::InProcess;
 use portcullis_testkit::exchange::language::{Case, Exchange, Step};
+use portcullis_testkit::exchange::operator::Outcome;
 use portcullis_testkit::exchange::{codes, is_runnable, read_folder, run};
 use portcullis_wire::ecs::action::{self, Product};
 use std::collections::BTreeSet;
@@ -22,15 +23,17 @@ fn cases() -> Vec<Case> {
 fn exchanges(case: &Case) -> impl Iterator<Item = &Exchange> {
     case.steps.iter().filter_map(|step| match step {
         Step::Exchange(exchange) => Some(exchange.as_ref()),
-        Step::Later(_) | Step::As(_) | Step::Share(_) => None,
+        Step::Later(_) | Step::As(_) | Step::Share(_) | Step::Tell(_) => None,
     })
 }
 
 #[test]
 fn every_case_holds_in_each_of_its_ways() {
     let (mut played, mut failures) = (0, Vec::new());
-    // How often calls are allowed is decided by the real server, whose tests play these cases too.
-    let reachable = |case: &&Case| !case.needs.iter().any(|need| need == "throttle");
+    // How often calls are allowed, and what the operator says, is the real server's, whose tests
+    // play these cases too.
+    let elsewhere = |need: &String| ["throttle", "operator"].contains(&need.as_str());
+    let reachable = |case: &&Case| !case.needs.iter().any(elsewhere);
     for case in cases().iter().filter(reachable) {
         for way in &case.ways {
             let mut server = InProcess::new().unwrap();
@@ -49,54 +52,90 @@ fn no_two_cases_have_one_title() {
     assert_eq!(titles.len(), cases.len());
 }
 
-/// Codes that no exchange can show, each with the test that does, or the reason why none can.
-const WITHOUT_CASE: &[(&str, &str)] = &[
-    ("DeleteConflict.AccessKey", "crates/core/tests/state/accounts.rs"),
-    ("DeleteConflict.Account", "crates/core/tests/state/accounts.rs"),
-    ("DependencyViolation.VpcShare", "crates/core/tests/state/accounts.rs"),
-    ("EntityAlreadyExists.AccessKey", "crates/core/tests/state/accounts.rs"),
-    ("EntityAlreadyExists.Account", "crates/core/tests/state/accounts.rs"),
-    ("InvalidBinding.NotFound", "crates/core/tests/state/networks.rs"),
-    ("InvalidOperation.DeviceInUse", "crates/core/tests/state/networks.rs"),
-    ("InvalidParameter.ConnectionTrackingConfiguration", "crates/core/tests/state/networks.rs"),
-    ("EntityNotExist.AccessKey", "crates/core/tests/state/accounts.rs"),
-    ("EntityNotExist.Account", "crates/core/tests/state/accounts.rs"),
-    ("EntityNotExist.VpcShare", "crates/core/tests/state/accounts.rs"),
-    ("InvalidParameter.AccessKeyId", "crates/core/tests/state/accounts.rs"),
-    ("InvalidParameter.Account", "crates/core/tests/state/accounts.rs"),
-    ("InvalidParameter.AccountName", "crates/core/tests/state/accounts.rs"),
-    ("InvalidParameter.DurationSeconds", "crates/core/tests/state/accounts.rs"),
-    ("LimitExceeded.AccessKey", "crates/core/tests/state/accounts.rs"),
-    ("LimitExceeded.Account", "crates/core/tests/state/accounts.rs"),
-    ("LimitExceeded.TemporaryKey", "crates/core/tests/state/accounts.rs"),
-    ("QuotaExceeded.VpcShare", "crates/core/tests/state/accounts.rs"),
-    ("InvalidProtocol.NeedSsl", "crates/server/tests/tls.rs"),
-    ("LimitExceeded.ChangeSize", "crates/server/src/writer.rs"),
-    ("InternalError", "crates/server/tests/store_fails.rs"),
-    ("InvalidParameter.Body", "a body that breaks off has nobody left to answer to"),
-    ("MissingPermissions", "the wire misses the fields of the one flat rule before"),
-    ("RequestTimeout", "crates/server/tests/bounds.rs"),
-    ("ServiceUnavailable", "crates/server/tests/bounds.rs"),
+/// Codes that no case can show, each with the test that raises it: its file and its name.
+const WITHOUT_CASE: &[(&str, &str, &str)] = &[
+    // Keys are drawn.
+    (
+        "EntityAlreadyExists.AccessKey",
+        "crates/core/tests/state/accounts.rs",
+        "keys_are_made_rotated_disabled_and_deleted",
+    ),
+    // The wire refuses the values before.
+    (
+        "InvalidParameter.ConnectionTrackingConfiguration",
+        "crates/core/tests/state/networks.rs",
+        "an_interface_is_changed_only_by_what_is_sent",
+    ),
+    // The wire misses the fields of the one flat rule before.
+    ("MissingPermissions", "crates/core/tests/state/rules.rs", "a_call_has_at_least_one_rule"),
+    // A long way by one call each.
+    ("LimitExceeded.Account", "crates/core/tests/state/accounts.rs", "accounts_have_an_end"),
+    // Depends on what the server was started with.
+    (
+        "InvalidProtocol.NeedSsl",
+        "crates/server/tests/tls.rs",
+        "where_tls_alone_is_answered_plain_http_is_refused",
+    ),
+    // A store, a host, or a system that fails.
+    (
+        "InternalError",
+        "crates/server/tests/store_fails.rs",
+        "a_store_that_stays_away_is_told_and_comes_back",
+    ),
+    (
+        "LimitExceeded.ChangeSize",
+        "crates/server/tests/store_fails.rs",
+        "what_does_not_fit_is_refused_alone",
+    ),
+    ("HostFailed", "crates/server/tests/control.rs", "the_host_answers_for_itself"),
+    ("NoRandomness", "crates/server/src/control/account.rs", "a_system_without_chance_is_named"),
+    // A client that keeps no promise, or too many of them.
+    ("InvalidParameter.Body", "crates/server/tests/bounds.rs", "a_body_that_is_none_is_told"),
+    ("RequestTimeout", "crates/server/tests/bounds.rs", "a_slow_client_is_told_or_cut"),
+    ("ServiceUnavailable", "crates/server/tests/bounds.rs", "connections_are_counted"),
+    ("TooManyConnections", "crates/server/tests/control.rs", "the_socket_keeps_its_bounds"),
+    ("QuestionTooLong", "crates/server/tests/control.rs", "the_socket_keeps_its_bounds"),
+    ("UnknownVersion", "crates/server/src/control/message.rs", "what_is_not_understood_is_refused"),
 ];
+
+/// What a case shows: codes of exchanges, and of what the operator is told.
+fn shown<'a>(cases: &'a [Case]) -> BTreeSet<&'a str> {
+    let steps = cases.iter().flat_map(|case| &case.steps);
+    let code = |step: &'a Step| match step {
+        Step::Exchange(exchange) => exchange.code.as_deref(),
+        Step::Tell(told) => told.outcome.as_ref().and_then(Outcome::code),
+        Step::Later(_) | Step::As(_) | Step::Share(_) => None,
+    };
+    steps.filter_map(code).collect()
+}
+
+/// The test of this name, from its first line to the brace that closes it.
+fn body<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let start = text.find(&format!("fn {name}()"))?;
+    let line = text[..start].rfind('\n')? + 1;
+    let (before, own) = (&text[..line], &text[line..]);
+    let end = format!("\n{}}}\n", " ".repeat(start - line));
+    before.trim_end().ends_with("#[test]").then(|| own.split(&end).next()).flatten()
+}
 
 #[test]
 fn every_code_that_can_be_raised_has_a_case() {
     let cases = cases();
-    let shown: BTreeSet<&str> =
-        cases.iter().flat_map(exchanges).filter_map(|step| step.code.as_deref()).collect();
+    let shown = shown(&cases);
     let raised = codes::raised(&root()).unwrap();
-    let excused = |code: &str| WITHOUT_CASE.iter().any(|(own, _)| *own == code);
+    let excused = |code: &str| WITHOUT_CASE.iter().any(|(own, ..)| *own == code);
     let missing: Vec<_> =
         raised.iter().filter(|code| !shown.contains(code.as_str()) && !excused(code)).collect();
     assert!(missing.is_empty(), "codes without a case: {missing:?}");
     let idle: Vec<_> = WITHOUT_CASE
         .iter()
-        .filter(|(code, _)| !raised.contains(*code) || shown.contains(code))
+        .filter(|(code, ..)| !raised.contains(*code) || shown.contains(code))
         .collect();
     assert!(idle.is_empty(), "excused, but never raised or shown after all: {idle:?}");
-    for (code, path) in WITHOUT_CASE.iter().filter(|(_, path)| path.starts_with("crates/")) {
+    for (code, path, name) in WITHOUT_CASE {
         let text = std::fs::read_to_string(root().join(path)).unwrap();
-        assert!(text.contains(code), "{path} does not show {code}");
+        let test = body(&text, name).unwrap_or_else(|| panic!("{path} has no test {name}"));
+        assert!(test.contains(code), "{path}: {name} does not show {code}");
     }
 }
 
@@ -108,8 +147,7 @@ const MADE_OF_PARTS: &[&str] = &["MissingIpProtocol", "MissingTagKey"];
 fn every_code_that_a_case_shows_is_found_in_the_sources() {
     let raised = codes::raised(&root()).unwrap();
     let cases = cases();
-    let shown: BTreeSet<&str> =
-        cases.iter().flat_map(exchanges).filter_map(|step| step.code.as_deref()).collect();
+    let shown = shown(&cases);
     let unknown: Vec<_> = shown
         .iter()
         .filter(|code| !raised.contains(**code) && !MADE_OF_PARTS.contains(*code))

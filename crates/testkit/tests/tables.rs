@@ -32,7 +32,7 @@ fn of_action<'a>(cases: &'a [Case], action: &Action) -> Vec<&'a Exchange> {
     let steps = cases.iter().flat_map(|case| &case.steps);
     let exchanges = steps.filter_map(|step| match step {
         Step::Exchange(exchange) => Some(exchange.as_ref()),
-        Step::Later(_) | Step::As(_) | Step::Share(_) => None,
+        Step::Later(_) | Step::As(_) | Step::Share(_) | Step::Tell(_) => None,
     });
     exchanges
         .filter(|own| names.contains(&own.action) || (alone && own.action == action.name))

@@ -1,5 +1,8 @@
 //! Rules: what the seed's parameters mean, what is refused, and that no rule stands twice.
-use portcullis_core::command::{Command, DescribeSecurityGroupAttribute, Outcome, Paging};
+use portcullis_core::command::{
+    Authorize, Command, DescribeSecurityGroupAttribute, Outcome, Paging,
+};
+use portcullis_core::rule::Direction;
 
 use super::harness::Harness;
 use super::language::{check, run};
@@ -307,6 +310,19 @@ fn a_call_has_at_most_a_hundred_rules() {
     run(&mut harness, &call("egress", 100, "ok +100"));
     run(&mut harness, &call("revoke-egress", 101, "400 InvalidParam.Permissions Permissions"));
     run(&mut harness, &call("revoke-egress", 100, "ok -100"));
+}
+
+#[test]
+fn a_call_has_at_least_one_rule() {
+    let mut harness = Harness::new();
+    run(&mut harness, "vpc v\ngroup g vpc=v");
+    let group = harness.ids["g"].parse().unwrap();
+    let command = Authorize { group, direction: Direction::Egress, rules: Vec::new() };
+    let refused = harness.send(&harness.sender(), &Command::Authorize(command)).unwrap_err();
+    assert_eq!(
+        (refused.code.as_ref(), refused.place.as_ref()),
+        ("MissingPermissions", "Permissions")
+    );
 }
 
 /// The ids of a group's rules, in order, become the names `r0`, `r1` …

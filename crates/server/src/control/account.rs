@@ -314,3 +314,16 @@ fn strange() -> Problem {
     let help = "this is a fault of the program";
     Problem::new("InternalError", "the state's answer does not fit the question", help, "")
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::identity::NoRandomness;
+
+    #[test]
+    fn a_system_without_chance_is_named() {
+        let problem = super::no_randomness(NoRandomness::from(getrandom::Error::UNSUPPORTED));
+        assert_eq!((problem.code.as_str(), problem.place.as_str()), ("NoRandomness", ""));
+        assert!(problem.message.starts_with("the system gives no random numbers: "));
+        assert!(!problem.help.is_empty());
+    }
+}

@@ -14,12 +14,13 @@ use portcullis_wire::ecs::refusal::CODES;
 const FOLDERS: [&str; 2] = ["crates/core/src", "crates/server/src"];
 
 /// What goes ahead of a code, blanks left out.
-const BEFORE: [&str; 5] = [
+const BEFORE: [&str; 6] = [
     "ApiError::invalid(",
     "ApiError::forbidden(",
     "ApiError::not_found(",
     "ApiError::missing(",
     "Code{name:",
+    "Problem::new(",
 ];
 
 /// The codes of a repository.

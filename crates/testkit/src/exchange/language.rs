@@ -3,13 +3,18 @@
 //! ```text
 //! setup NAME                 steps that cases begin with: `with NAME`
 //! case TITLE                 everything up to the next `case`, from an empty server
-//! needs THING                only where the server under test offers it: clock, quotas, accounts
+//! needs THING                only where the server under test offers it: clock, quotas, accounts,
+//!                            operator (the control socket)
 //! quota NAME NUMBER          sets a quota before the first step
 //! throttle CALLS BURST [ACTION]  so many calls a minute, so many at once
 //! by WAY …                   the ways in which the case is run; the first five by default
 //! later SECONDS              moves the server's clock on
 //! as NAME                    calls that name no key are signed by this one from here on
 //! share $VPC NAME            lets the account of this key use a VPC of another; `unshare` ends it
+//!
+//! tell REQUEST               what the operator says on the control socket; then one line each:
+//!   name value               a field of the question
+//! => done, => refused CODE   what must come back; then checks of the answer, or of the refusal
 //!
 //! do ACTION [by WAY]         a signed call, `Product.Action` where the name is of two products;
 //!                            then one line each:
@@ -21,7 +26,7 @@
 //!   json text                the JSON body itself instead of parameters (ways json and gateway)
 //!   unsigned                 without a signature
 //!   secret text              signed with this secret
-//!   key NAME                 signed with the key of this name
+//!   key NAME                 signed with the key of this name, or of this id where it is `$name`
 //!   method TEXT, path TEXT, body TEXT
 //!   repeat NUMBER NAME text  a parameter, `query` or `body` made of the text so many times
 //! sent METHOD PATH           a call as a client sent it; then one line each:
@@ -41,6 +46,7 @@
 //!
 //! Lines that begin with `#` and blank lines say nothing to the machine. Knows no server.
 
+use super::operator::{Outcome, Told};
 use super::recorded::Sent;
 
 /// How a call travels.
@@ -130,6 +136,8 @@ pub enum Step {
     As(String),
     /// Lets another account use a VPC.
     Share(Share),
+    /// The operator says something on the control socket.
+    Tell(Box<Told>),
     /// A call and its answer.
     Exchange(Box<Exchange>),
 }
@@ -286,6 +294,11 @@ impl Reader<'_> {
                 let (vpc, key, shared) = (vpc.to_owned(), key.to_owned(), word == "share");
                 case.steps.push(Step::Share(Share { vpc, key, shared }));
             }
+            "tell" => {
+                let request = rest.to_owned();
+                let told = Told { line: number, request, ..Told::default() };
+                case.steps.push(Step::Tell(Box::new(told)));
+            }
             "do" => {
                 let (action, way) = match rest.split_once(" by ") {
                     Some((action, way)) => (action, Some(Way::of(way).ok_or("no such way")?)),
@@ -300,15 +313,7 @@ impl Reader<'_> {
                 let exchange = Exchange { line: number, sent, ..Exchange::default() };
                 case.steps.push(Step::Exchange(Box::new(exchange)));
             }
-            "=>" => {
-                let exchange = last(case)?;
-                if let Some(sent) = &exchange.sent {
-                    exchange.action = sent.action().unwrap_or_default();
-                }
-                let (status, code) = rest.split_once(' ').unwrap_or((rest, ""));
-                exchange.status = status.parse().map_err(|_| "not a status")?;
-                exchange.code = Some(code.to_owned()).filter(|code| !code.is_empty());
-            }
+            "=>" => outcome(case, rest)?,
             _ => return Err("not a word of the language".to_owned()),
         }
         Ok(())
@@ -316,8 +321,15 @@ impl Reader<'_> {
 
     fn detail(&mut self, line: &str) -> Result<(), String> {
         let case = self.current.as_mut().ok_or("before the first case")?;
-        let exchange = last(case)?;
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        if let Some(Step::Tell(told)) = case.steps.last_mut() {
+            match told.outcome {
+                Some(_) => told.checks.push(check(word, rest)?),
+                None => told.fields.push((word.to_owned(), rest.to_owned())),
+            }
+            return Ok(());
+        }
+        let exchange = last(case)?;
         if exchange.status != 0 {
             exchange.checks.push(check(word, rest)?);
             return Ok(());
@@ -351,13 +363,13 @@ impl Reader<'_> {
     fn finish(&mut self) -> Result<(), String> {
         let Some(mut case) = self.current.take() else { return Ok(()) };
         for step in &case.steps {
-            if let Step::Exchange(exchange) = step
-                && exchange.status == 0
-            {
-                return Err(format!(
-                    "{}: the step of line {} has no =>",
-                    case.place, exchange.line
-                ));
+            let open = match step {
+                Step::Exchange(exchange) => Some(exchange.line).filter(|_| exchange.status == 0),
+                Step::Tell(told) => Some(told.line).filter(|_| told.outcome.is_none()),
+                Step::Later(_) | Step::As(_) | Step::Share(_) => None,
+            };
+            if let Some(line) = open {
+                return Err(format!("{}: the step of line {line} has no =>", case.place));
             }
         }
         let recorded = case
@@ -379,10 +391,26 @@ impl Reader<'_> {
     }
 }
 
+/// What must come back of the last step.
+fn outcome(case: &mut Case, text: &str) -> Result<(), String> {
+    if let Some(Step::Tell(told)) = case.steps.last_mut() {
+        told.outcome = Some(Outcome::of(text).ok_or("=> done or => refused CODE")?);
+        return Ok(());
+    }
+    let exchange = last(case)?;
+    if let Some(sent) = &exchange.sent {
+        exchange.action = sent.action().unwrap_or_default();
+    }
+    let (status, code) = text.split_once(' ').unwrap_or((text, ""));
+    exchange.status = status.parse().map_err(|_| "not a status")?;
+    exchange.code = Some(code.to_owned()).filter(|code| !code.is_empty());
+    Ok(())
+}
+
 fn last(case: &mut Case) -> Result<&mut Exchange, String> {
     match case.steps.last_mut() {
         Some(Step::Exchange(exchange)) => Ok(exchange),
-        Some(Step::Later(_) | Step::As(_) | Step::Share(_)) | None => {
+        Some(Step::Later(_) | Step::As(_) | Step::Share(_) | Step::Tell(_)) | None => {
             Err("no step before it".to_owned())
         }
     }
@@ -445,12 +473,26 @@ mod tests {
     }
 
     #[test]
+    fn what_the_operator_says_has_fields_an_outcome_and_checks() {
+        let text = "case a\nneeds operator\ntell create-key\n  account web\n=> done\n\
+                    \x20 new-key.access_key_id as id\ntell open\n=> refused A.B\n";
+        let cases = read("f", text, &mut Vec::new()).unwrap();
+        let [Step::Tell(made), Step::Tell(refused)] = cases[0].steps.as_slice() else { panic!() };
+        assert_eq!((made.request.as_str(), made.line), ("create-key", 3));
+        assert_eq!(made.fields, [("account".to_owned(), "web".to_owned())]);
+        assert_eq!((made.outcome.clone(), made.checks.len()), (Some(Outcome::Done), 1));
+        assert_eq!(refused.outcome.as_ref().and_then(Outcome::code), Some("A.B"));
+    }
+
+    #[test]
     fn what_cannot_be_read_is_named_with_its_line() {
         for (text, error) in [
             ("do A", "f:1: before the first case: `do A`"),
             ("case a\nwith b", "f:2: no such setup: `with b`"),
             ("case a\ndo A by air", "f:2: no such way: `do A by air`"),
             ("case a\ndo A\ncase b", "f:1: the step of line 2 has no =>"),
+            ("case a\ntell b\ncase c", "f:1: the step of line 2 has no =>"),
+            ("case a\ntell b\n=> 200", "f:3: => done or => refused CODE: `=> 200`"),
             ("case a\nsay", "f:2: not a word of the language: `say`"),
             (
                 "case a\ndo A\n=> 200\n  X eq 3",
@@ -459,6 +501,7 @@ mod tests {
         ] {
             let got = read("f", text, &mut Vec::new()).unwrap_err();
             let got = got.replace("f:3: f:1", "f:1").replace(": `case b`", "");
+            let got = got.replace(": `case c`", "");
             assert_eq!(got, error);
         }
     }

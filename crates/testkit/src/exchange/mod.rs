@@ -4,13 +4,15 @@
 pub mod codes;
 pub mod in_process;
 pub mod language;
+pub mod operator;
 pub mod recorded;
 pub mod request;
 mod signatures;
 
 use language::{Case, Check, Exchange, Rule, Share, Step, Throttled, Way};
+use operator::Told;
 use request::{Key, Request, Stamp};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -51,8 +53,15 @@ pub trait Server {
     /// What the server says.
     fn share(&mut self, share: &Share) -> Result<(), String>;
 
-    /// Whether it offers what a case needs: `clock`, `quotas`, `accounts`, `tokens`, `throttle`,
-    /// `long-targets`.
+    /// What its control socket replies to a question, whose version is left to it, where it offers
+    /// `operator`.
+    ///
+    /// # Errors
+    /// When nothing came back.
+    fn tell(&mut self, question: Map<String, Value>) -> Result<Value, String>;
+
+    /// Whether it offers what a case needs: `clock`, `quotas`, `accounts`, `operator`, `tokens`,
+    /// `throttle`, `long-targets`.
     fn offers(&self, need: &str) -> bool;
 
     /// Moves its clock on, where it offers `clock`.
@@ -146,6 +155,10 @@ pub fn run_watched<S: Server>(
                 let told = player.server.share(&Share { vpc, ..share.clone() });
                 told.map_err(|error| format!("{} `{}`: {error}", case.place, case.title))?;
             }
+            Step::Tell(told) => player.tell(told).map_err(|error| {
+                let line = told.line;
+                format!("{} `{}`, line {line}: {error}", case.place, case.title)
+            })?,
             Step::Exchange(exchange) => player.watched(exchange, watch).map_err(|error| {
                 let line = exchange.line;
                 format!("{} `{}`, line {line}, {way:?}: {error}", case.place, case.title)
@@ -166,7 +179,11 @@ pub fn send(
 ) -> Result<(Request, Reply), String> {
     let now_ms = server.now_ms();
     let exchange = &filled(call.exchange, call.kept, now_ms)?;
-    let key = server.key(call.key).ok_or_else(|| format!("no key `{}`", call.key))?;
+    let key = match call.key.starts_with('$') {
+        // Whose secret the call says.
+        true => Key { id: fill(call.key, call.kept, now_ms)?, secret: String::new() },
+        false => server.key(call.key).ok_or_else(|| format!("no key `{}`", call.key))?,
+    };
     let stamp = Stamp { now: time(now_ms), now_ms, nonce };
     let request = match &exchange.sent {
         Some(sent) => recorded::request(sent, &exchange.headers, &stamp, &key)?,
@@ -200,6 +217,17 @@ impl<S: Server> Player<'_, S> {
         watch(self.server, &call)?;
         let (request, reply) = send(&call, nonce, self.server)?;
         self.play(exchange, &request, &reply)
+    }
+
+    fn tell(&mut self, told: &Told) -> Result<(), String> {
+        let question = told.question(&self.kept, self.server.now_ms())?;
+        let reply = self.server.tell(question)?;
+        let body = told.judge(&reply)?;
+        let text = body.to_string();
+        for check in &told.checks {
+            self.check(check, body, &text).map_err(|error| format!("{error}: {text}"))?;
+        }
+        Ok(())
     }
 
     fn play(
@@ -297,7 +325,8 @@ fn filled(
     for (_, value) in filled.parameters.iter_mut().chain(&mut filled.headers) {
         *value = fill(value, kept, now_ms)?;
     }
-    for text in [&mut filled.query, &mut filled.json, &mut filled.body].into_iter().flatten() {
+    let Exchange { query, json, body, secret, .. } = &mut filled;
+    for text in [query, json, body, secret].into_iter().flatten() {
         *text = fill(text, kept, now_ms)?;
     }
     if let Some(sent) = &mut filled.sent {
