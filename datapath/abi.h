@@ -34,7 +34,7 @@
 #define PORTCULLIS_ABI_H
 
 /* Raised whenever a layout below changes; part of the pin path. */
-#define PC_LAYOUT_VERSION 2
+#define PC_LAYOUT_VERSION 3
 
 /* Of a TABLE blob. */
 #define PC_FORM_VECTORS 0

@@ -3,6 +3,7 @@
  * section 2 of the specification. The instance's egress is the host device's ingress. */
 #include "fragment.h"
 #include "baseline.h"
+#include "adopt.h"
 
 #define ACCEPT (-1) /* TCX_NEXT, TC_ACT_UNSPEC: programs after this one still run */
 #define DROP 2      /* TC_ACT_SHOT */
@@ -157,6 +158,16 @@ int pc_sweep(struct __sk_buff *skb)
 	p->length = 0;
 	bpf_for_each_map_elem(&flows, sweep_flow, &sweep, 0);
 	skb->cb[0] = sweep.ended;
+	return DROP;
+}
+
+/* Run by the user side, never attached: takes over the flow of an older layout that the frame holds. cb[0]: adopt_outcome. */
+SEC("classifier")
+int pc_adopt(struct __sk_buff *skb)
+{
+	struct packet *p = notes_get();
+
+	skb->cb[0] = p ? adopt_frame(skb, p) : ADOPT_REFUSED;
 	return DROP;
 }
 

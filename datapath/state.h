@@ -108,6 +108,21 @@ struct pc_flow {
 	__u64 bytes[2];
 };
 
+/* A flow of an older layout, as the user side hands it to pc_adopt: in a frame, from byte PC_ADOPTED_AT on. */
+#define PC_ADOPTED_AT 16
+struct pc_adopted {
+	struct pc_flow_key key;
+	__u64 seen;
+	__u64 idle_ns;
+	__u64 began;
+	__u64 packets[2];
+	__u64 bytes[2];
+	__u32 state; /* PC_FLOW_* */
+	__u32 slot;
+	__u32 counter; /* number + 1 of the counter of its rule; 0: none */
+	__u32 reason;
+};
+
 /* Key of the `places` map: the numbered places of a slot's flows; the value is a flow's key. */
 struct pc_place_key {
 	__u32 slot;

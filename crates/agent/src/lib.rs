@@ -9,6 +9,7 @@ pub mod execute;
 pub mod installed;
 pub mod judge;
 pub mod kernel;
+pub mod layout;
 pub mod ledger;
 pub mod pinned;
 pub mod policy;

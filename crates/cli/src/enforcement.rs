@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use portcullis_agent::audit::Kind;
 use portcullis_agent::pinned::{self, HostSettings};
-use portcullis_agent::sys::{self, Sizes};
+use portcullis_agent::sys::{self, Sizes, Unreadable};
 use portcullis_agent::thread::AgentHandle;
 use portcullis_agent::view::{BindingState, InterfaceCount};
 use portcullis_core::host::Report;
@@ -78,7 +78,8 @@ pub(crate) fn start(seam: Seam) -> Result<Enforcement, Failure> {
     let (handle, thread) = started.map_err(|error| {
         let help =
             "run one `portcullis serve` for each `--instance`, as root, or with `--no-agent`";
-        Failure::because("CannotEnforce", &error, help)
+        let unreadable = error.get_ref().and_then(|cause| cause.downcast_ref::<Unreadable>());
+        Failure::because("CannotEnforce", &error, unreadable.map_or(help, Unreadable::help))
     })?;
     let _ = view.agent.set(handle.clone());
     let mut desired = end.desired;

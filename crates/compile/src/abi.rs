@@ -15,7 +15,7 @@ macro_rules! constants {
 
 constants! {
     /// Raised whenever a layout changes; part of the pin path.
-    LAYOUT_VERSION = 2;
+    LAYOUT_VERSION = 3;
     /// Form of a TABLE blob: a row of bits for each value.
     FORM_VECTORS = 0;
     /// Form of a TABLE blob: a cell for each pair of classes.

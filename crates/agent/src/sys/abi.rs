@@ -11,6 +11,7 @@ use portcullis_core::rule::Direction;
 use portcullis_core::verdict::Reason;
 
 use crate::kernel::Count;
+use crate::layout::Flow;
 
 /// Words of the `config` map.
 pub(super) const CONFIG_MEMBERSHIP: usize = 0;
@@ -43,6 +44,10 @@ pub(super) const MEMBER_KEY_BYTES: usize = 32;
 pub(super) const FLOW_KEY_BYTES: usize = 48;
 #[cfg(test)]
 pub(super) const FLOW_BYTES: usize = 88;
+/// Where the flow of an older layout begins in the frame that is handed to `pc_adopt`.
+const ADOPTED_AT: usize = 16;
+#[cfg(test)]
+const ADOPTED_BYTES: usize = 120;
 pub(super) const COUNT_BYTES: usize = 24;
 #[cfg(test)]
 pub(super) const EVENT_BYTES: usize = 120;
@@ -56,7 +61,7 @@ pub(super) const FLOW_FIRST_INGRESS: u32 = 1;
 pub(super) const FLOW_BLOCKED: u32 = 2;
 
 /// `bytes[at..at + N]`, zeros beyond the end.
-pub(super) fn part<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+pub(crate) fn part<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     let mut out = [0; N];
     if let Some(found) = bytes.get(at..at + N) {
         out.copy_from_slice(found);
@@ -64,7 +69,7 @@ pub(super) fn part<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     out
 }
 
-pub(super) fn word(bytes: &[u8], at: usize) -> u64 {
+pub(crate) fn word(bytes: &[u8], at: usize) -> u64 {
     u64::from_ne_bytes(part(bytes, at))
 }
 
@@ -105,7 +110,7 @@ pub(super) fn member_key_bytes(key: &MemberKey) -> [u8; MEMBER_KEY_BYTES] {
     bytes
 }
 
-pub(super) fn member_key(bytes: &[u8]) -> Option<MemberKey> {
+pub(crate) fn member_key(bytes: &[u8]) -> Option<MemberKey> {
     let family = half(bytes, 24) as u8;
     let prefix = Prefix::new(address(bytes, 8, family), u8::try_from(half(bytes, 28)).ok()?)?;
     Some(MemberKey { vpc: u32::try_from(word(bytes, 0)).ok()?, prefix })
@@ -234,6 +239,27 @@ impl FlowEntry {
             traffic: Traffic::from_bytes(value, 56),
         }
     }
+}
+
+/// The frame in which a flow of an older layout is handed over.
+pub(super) fn adopted_frame(flow: &Flow) -> Vec<u8> {
+    let mut frame = vec![0; ADOPTED_AT];
+    let words = |frame: &mut Vec<u8>, words: &[u64]| {
+        frame.extend(words.iter().flat_map(|word| word.to_ne_bytes()));
+    };
+    words(&mut frame, &[flow.handle]);
+    words(&mut frame, &flow.local);
+    words(&mut frame, &flow.remote);
+    frame.extend(flow.local_port.to_ne_bytes());
+    frame.extend(flow.remote_port.to_ne_bytes());
+    frame.extend([flow.protocol, flow.family, flow.asker, 0]);
+    words(&mut frame, &[flow.seen_ns, flow.idle_ns, flow.began_ns]);
+    words(&mut frame, &flow.packets);
+    words(&mut frame, &flow.bytes);
+    for half in [flow.state, flow.slot, flow.counter, flow.reason] {
+        frame.extend(half.to_ne_bytes());
+    }
+    frame
 }
 
 /// The sum of a count over the values of all processors.
@@ -462,6 +488,14 @@ mod tests {
                 .map(|field| flow[field]),
             [0, 8, 24, 32, 40, 48, 56, 72]
         );
+        let adopted = layout("pc_adopted");
+        assert_eq!(
+            ["key", "seen", "idle_ns", "began", "packets", "bytes", "state", "slot", "counter"]
+                .map(|field| adopted[field]),
+            [0, 48, 56, 64, 72, 88, 104, 108, 112]
+        );
+        assert_eq!((adopted["reason"], size("pc_adopted")), (116, ADOPTED_BYTES));
+        assert_eq!(adopted_frame(&Flow::default()).len(), ADOPTED_AT + ADOPTED_BYTES);
         let event = layout("pc_event");
         assert_eq!(
             ["now", "flow", "began", "seen", "packets", "bytes", "slot", "counter"]
@@ -490,6 +524,7 @@ mod tests {
             ("PC_CONFIG_FLAG_ANY_LINK_LOCAL", CONFIG_FLAG_ANY_LINK_LOCAL as usize),
             ("PC_CB_ACCEPT", CB_ACCEPT as usize),
             ("PC_REASON_STRIDE", REASON_STRIDE),
+            ("PC_ADOPTED_AT", ADOPTED_AT),
             ("PC_FLOW_FIRST_INGRESS", FLOW_FIRST_INGRESS as usize),
             ("PC_FLOW_BLOCKED", FLOW_BLOCKED as usize),
         ] {

@@ -77,6 +77,26 @@ impl<'a> Filters<'a> {
         traffic.put(device, spot.side, at.as_ref(), program, &self.name(spot.program))
     }
 
+    /// Puts a program into the filter that an older agent left at a spot. `false`: it left none.
+    pub(super) fn carry_over(
+        &self,
+        traffic: &mut TrafficControl,
+        older: &Self,
+        device: u32,
+        spot: &Spot,
+        program: BorrowedFd<'_>,
+    ) -> io::Result<bool> {
+        if older.mark(device).is_dir() {
+            make(&self.mark(device))?;
+        }
+        if traffic.queues()?.get(&device) != Some(&Queue::Clsact) {
+            return Ok(false);
+        }
+        let Some(at) = self.find(traffic, device, spot)? else { return Ok(false) };
+        traffic.put(device, spot.side, Some(&at), program, &self.name(spot.program))?;
+        Ok(true)
+    }
+
     /// Takes our filters off a device, and the qdisc if we made it and nothing else hangs on it.
     pub(super) fn detach(&self, traffic: &mut TrafficControl, device: u32) -> io::Result<()> {
         for spot in &HOOKS {

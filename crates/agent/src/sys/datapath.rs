@@ -6,9 +6,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
 
-use portcullis_compile::abi::LAYOUT_VERSION;
 use portcullis_compile::members::MemberKey;
 use portcullis_core::net::Family;
 use portcullis_core::rule::Direction;
@@ -19,9 +17,10 @@ use super::call::{self, Map, TestContext};
 use super::hooks::{self, Hook, Hooks, Standing};
 use super::told::Told;
 use super::words::Words;
-use super::{Events, Sizes, bpffs, object};
+use super::{Events, Instance, Sizes, object, upgrade};
 use crate::audit::MembersPart;
 use crate::kernel::TORN;
+use crate::layout::Flow;
 
 /// Device number of the loopback device, on which test packets arrive.
 const LOOPBACK: u32 = 1;
@@ -30,55 +29,6 @@ const EMPTY_FRAME: [u8; 64] = [0; 64];
 
 /// Most events of one interface in a second, unless set otherwise after opening.
 const EVENTS_PER_SECOND: u64 = 1000;
-
-/// Where an instance's maps, programs and links are pinned.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Instance {
-    directory: PathBuf,
-}
-
-impl Instance {
-    /// An instance of this name (letters, digits, `-`), in the machine's BPF file system, which is
-    /// mounted if need be.
-    pub fn new(name: &str) -> io::Result<Self> {
-        Self::in_directory(&bpffs::ensure()?, name)
-    }
-
-    /// The same in a BPF file system at a known place.
-    pub fn in_directory(bpffs: &Path, name: &str) -> io::Result<Self> {
-        let fits = |c: char| c.is_ascii_alphanumeric() || c == '-';
-        if name.is_empty() || name.len() > 64 || !name.chars().all(fits) {
-            let message = format!("`{name}` is no instance name: 1 to 64 letters, digits and `-`");
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
-        }
-        let directory = bpffs.join("portcullis").join(format!("v{LAYOUT_VERSION}")).join(name);
-        Ok(Self { directory })
-    }
-
-    /// Its directory.
-    pub fn directory(&self) -> &Path {
-        &self.directory
-    }
-
-    /// Whether something of it is pinned.
-    pub fn exists(&self) -> bool {
-        self.directory.is_dir()
-    }
-
-    /// Takes the programs off every device and removes every pin. Returns how many devices were
-    /// freed.
-    pub fn detach_all(&self) -> io::Result<usize> {
-        if !self.exists() {
-            return Ok(0);
-        }
-        let devices = hooks::free_all(&self.directory)?;
-        for entry in fs::read_dir(&self.directory)? {
-            fs::remove_file(entry?.path())?;
-        }
-        fs::remove_dir(&self.directory)?;
-        Ok(devices.len())
-    }
-}
 
 #[derive(Debug)]
 pub(super) struct Maps {
@@ -97,6 +47,7 @@ struct Programs {
     egress: OwnedFd,
     ingress: OwnedFd,
     sweep: OwnedFd,
+    adopt: OwnedFd,
 }
 
 /// The kernel program with its maps.
@@ -114,6 +65,17 @@ pub struct Datapath {
     retired: Words,
 }
 
+/// What became of a flow that was handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Adopted {
+    /// It goes on here.
+    Taken,
+    /// It had idled out.
+    Over,
+    /// There is no room for it, or nobody whose it is.
+    Refused,
+}
+
 /// What the program says of a packet in a test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TestVerdict {
@@ -127,14 +89,33 @@ pub struct TestVerdict {
 
 impl Datapath {
     /// Opens an instance: its pinned maps as they are, or new ones of these sizes. Programs are
-    /// loaded afresh and put where an earlier agent's stand, without a gap.
+    /// loaded afresh and put where an earlier agent's stand, without a gap. What an older layout
+    /// holds is carried over; one that cannot be read is [`super::Unreadable`], and untouched.
     pub fn open(instance: &Instance, sizes: &Sizes, hook: Hook) -> io::Result<Self> {
+        Self::open_told(instance, sizes, hook, &mut |_| ())
+    }
+
+    /// The same, which tells the name of each step of carrying over after it has been made: for
+    /// tests that die there.
+    pub fn open_told(
+        instance: &Instance,
+        sizes: &Sizes,
+        hook: Hook,
+        told: &mut dyn FnMut(&'static str),
+    ) -> io::Result<Self> {
+        let older = upgrade::older(instance)?;
+        let sizes = older.iter().try_fold(*sizes, |sizes, older| older.sizes(&sizes))?;
         let directory = instance.directory();
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true).mode(0o700).create(directory)?;
-        let loaded = object::load(sizes, Some(directory))?;
+        let loaded = object::load(&sizes, Some(directory))?;
         let datapath = Self::new(loaded, Some(Hooks::new(directory, hook)))?;
         datapath.set_events_per_second(EVENTS_PER_SECOND)?;
+        told("maps");
+        for older in &older {
+            upgrade::carry_over(&datapath, instance, older, datapath.hooks()?, told)?;
+        }
+        upgrade::finish(instance, told)?;
         datapath.hooks()?.take_over(datapath.hooked())?;
         Ok(datapath)
     }
@@ -169,6 +150,7 @@ impl Datapath {
             egress: program("pc_egress")?,
             ingress: program("pc_ingress")?,
             sweep: program("pc_sweep")?,
+            adopt: program("pc_adopt")?,
         };
         let slot_count = slots.entries;
         let config = Words::map(config.descriptor(), CONFIG_WORDS)?;
@@ -196,7 +178,7 @@ impl Datapath {
     }
 
     /// What stands at devices, in the order of [`hooks::HOOKS`].
-    fn hooked(&self) -> hooks::Programs<'_> {
+    pub(super) fn hooked(&self) -> hooks::Programs<'_> {
         [self.programs.egress.as_fd(), self.programs.ingress.as_fd()]
     }
 
@@ -400,11 +382,21 @@ impl Datapath {
         Ok(parts.filter_map(|(device, _)| Some((device, *slots.get(&device)?))).collect())
     }
 
+    /// Whether any device leads to a slot.
+    pub(super) fn is_leading(&self) -> io::Result<bool> {
+        Ok(!self.led()?.is_empty())
+    }
+
+    /// Leads a device to a slot.
+    pub(super) fn lead(&self, device: u32, slot: u32) -> io::Result<()> {
+        self.maps.devices.put(&device.to_ne_bytes(), &slot.to_ne_bytes())
+    }
+
     /// Leads a device (of this network namespace) to a slot and attaches the programs, whatever was
     /// there of ours.
     pub fn attach(&self, device: u32, slot: u32) -> io::Result<()> {
         let hooks = self.hooks()?;
-        self.maps.devices.put(&device.to_ne_bytes(), &slot.to_ne_bytes())?;
+        self.lead(device, slot)?;
         hooks.attach(device, self.hooked())
     }
 
@@ -443,6 +435,17 @@ impl Datapath {
         self.run_sweep(slot + 1)
     }
 
+    /// Takes over a flow of an older layout, or what it did since.
+    pub(super) fn adopt(&self, flow: &Flow) -> io::Result<Adopted> {
+        let frame = abi::adopted_frame(flow);
+        let run = call::test_run(self.programs.adopt.as_fd(), &frame, TestContext::default())?;
+        Ok(match run.cb[0] {
+            1 => Adopted::Taken,
+            2 => Adopted::Over,
+            _ => Adopted::Refused,
+        })
+    }
+
     /// Returns when no packet is being judged that could have seen what was there before the call:
     /// some milliseconds.
     pub fn barrier(&self) -> io::Result<()> {
@@ -463,7 +466,7 @@ impl Datapath {
 
     /// Leads test packets to a slot.
     pub fn lead_tests_to(&self, slot: u32) -> io::Result<()> {
-        self.maps.devices.put(&LOOPBACK.to_ne_bytes(), &slot.to_ne_bytes())
+        self.lead(LOOPBACK, slot)
     }
 
     /// Runs the program of a direction on a frame.
@@ -532,7 +535,7 @@ fn member(key: &[u8], value: &[u8]) -> Option<(MemberKey, u32)> {
 }
 
 /// How many processors a per-CPU value may have.
-fn processors() -> io::Result<usize> {
+pub(super) fn processors() -> io::Result<usize> {
     let text = fs::read_to_string("/sys/devices/system/cpu/possible")?;
     let last = text.trim().rsplit(['-', ',']).next().and_then(|n| n.parse::<usize>().ok());
     last.map(|n| n + 1).ok_or_else(|| io::Error::other("the possible processors are not told"))

@@ -116,8 +116,32 @@ impl Hooks {
         Ok(())
     }
 
+    /// How programs are put here.
+    pub(super) fn hook(&self) -> Hook {
+        self.hook
+    }
+
+    /// Puts programs into what stands of an older layout at a device, each its own way, and makes
+    /// it ours. What did not stand is for the next pass.
+    pub(super) fn carry_over(
+        &self,
+        older: &Self,
+        device: u32,
+        programs: Programs<'_>,
+        told: &mut dyn FnMut(&'static str),
+    ) -> io::Result<()> {
+        let (ours, theirs) = (Filters::of(&self.directory), Filters::of(&older.directory));
+        let mut traffic = TrafficControl::open()?;
+        for (spot, program) in HOOKS.iter().zip(programs) {
+            links::carry_over(&older.directory, &self.directory, device, program, spot)?;
+            ours.carry_over(&mut traffic, &theirs, device, spot, program)?;
+            told("program");
+        }
+        Ok(())
+    }
+
     /// The devices at which something of ours stands, by either hook.
-    fn found(&self) -> io::Result<BTreeSet<u32>> {
+    pub(super) fn found(&self) -> io::Result<BTreeSet<u32>> {
         let filters = Filters::of(&self.directory);
         let mut found = filters.devices(&mut TrafficControl::open()?)?;
         for device in links::devices(&self.directory)? {

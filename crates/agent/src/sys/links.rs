@@ -36,6 +36,31 @@ pub(super) fn attach(
     call::pin(link.as_fd(), &path)
 }
 
+/// Puts a program into a link of an older directory, and pins the link in ours too. `false` where
+/// none stands.
+pub(super) fn carry_over(
+    older: &Path,
+    directory: &Path,
+    device: u32,
+    program: BorrowedFd<'_>,
+    spot: &Spot,
+) -> io::Result<bool> {
+    if stands(older, device, spot).is_none() {
+        return Ok(false);
+    }
+    let link = call::open(&pin(older, device, spot))?;
+    if let Err(error) = call::replace(link.as_fd(), program) {
+        // The device went away meanwhile, and its links with it.
+        return if stands(older, device, spot).is_none() { Ok(false) } else { Err(error) };
+    }
+    let own = pin(directory, device, spot);
+    if stands(directory, device, spot).is_some() {
+        return Ok(true);
+    }
+    remove(&own)?;
+    call::pin(link.as_fd(), &own).map(|()| true)
+}
+
 /// Takes the links off a device and removes their pins; any may be gone.
 pub(super) fn detach_all(directory: &Path, device: u32) -> io::Result<()> {
     HOOKS.iter().try_for_each(|spot| {

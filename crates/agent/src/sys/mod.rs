@@ -19,20 +19,24 @@ mod counters;
 mod datapath;
 mod events;
 mod hooks;
+mod instance;
 mod kernel;
 mod links;
 mod object;
 mod probe;
 mod size;
 mod told;
+mod upgrade;
 mod words;
 
 pub use abi::{EndCause, Event, EventKind, FlowEntry, FlowKey, Traffic};
-pub use datapath::{Datapath, Instance, TestVerdict};
+pub use datapath::{Datapath, TestVerdict};
 pub use events::Events;
 pub use hooks::Hook;
+pub use instance::Instance;
 pub use probe::{Missing, probe, usable_hook};
 pub use size::ProgramSize;
+pub use upgrade::Unreadable;
 
 /// How large the maps are made. A pinned map keeps the size it was made with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -34,7 +34,7 @@ pub(super) const MAPS: [&str; 12] = [
     "events",
 ];
 /// The programs.
-pub(super) const PROGRAMS: [&str; 3] = ["pc_egress", "pc_ingress", "pc_sweep"];
+pub(super) const PROGRAMS: [&str; 4] = ["pc_egress", "pc_ingress", "pc_sweep", "pc_adopt"];
 
 /// What was loaded, by name.
 pub(super) struct Loaded {

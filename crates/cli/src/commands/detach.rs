@@ -4,6 +4,7 @@
 //! Works on the kernel alone, without a server; what it leaves behind is open.
 
 use portcullis_agent::pinned::{INSTANCE_DEFAULT, detach_all};
+use portcullis_agent::sys::Unreadable;
 
 use crate::failure::Failure;
 
@@ -22,7 +23,8 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let devices = detach_all(&arguments.instance).map_err(|error| {
         let help = "run as root, and stop `portcullis serve` first";
-        Failure::because("CannotDetach", &error, help)
+        let unreadable = error.get_ref().and_then(|cause| cause.downcast_ref::<Unreadable>());
+        Failure::because("CannotDetach", &error, unreadable.map_or(help, Unreadable::help))
     })?;
     println!("detached from {devices} devices; nothing is pinned any more");
     Ok(())
