@@ -5,27 +5,39 @@
 
 #include "match.h"
 
-static __always_inline void count(struct pc_count *at, const struct packet *p)
+static __always_inline void count(struct pc_count *at, __u32 packets, __u32 bytes, __u64 now)
 {
-	at->packets += p->segments;
-	at->bytes += p->length;
-	at->last_seen = p->now;
+	at->packets += packets;
+	at->bytes += bytes;
+	at->last_seen = now;
 }
 
+/* What a packet is counted under. */
+struct account {
+	__u32 slot;
+	__u32 direction;
+	__u32 reason;
+	__u32 accept;
+	__u32 counter; /* rule counter number + 1; 0: none */
+	__u32 packets;
+	__u32 bytes;
+	__u64 now;
+};
+
 /* A packet under its reason, and under its rule. */
-static __always_inline void account(const struct packet *p, __u32 reason, __u32 accept)
+static __always_inline void account(const struct account *a)
 {
-	__u32 index = (p->slot * 2 + p->direction) * PC_REASON_STRIDE + reason * 2 + (accept ? 1 : 0);
-	__u32 counter = p->counter - 1;
+	__u32 index = (a->slot * 2 + a->direction) * PC_REASON_STRIDE + a->reason * 2 + a->accept;
+	__u32 counter = a->counter - 1;
 	struct pc_count *at = bpf_map_lookup_elem(&reasons, &index);
 
 	if (at)
-		count(at, p);
-	if (!p->counter)
+		count(at, a->packets, a->bytes, a->now);
+	if (!a->counter)
 		return;
 	at = bpf_map_lookup_elem(&hits, &counter);
 	if (at)
-		count(at, p);
+		count(at, a->packets, a->bytes, a->now);
 }
 
 /* 1: the interface may tell one more event in this second. */
@@ -45,12 +57,11 @@ static __always_inline int event_allowed(struct pc_slot *slot, __u64 now)
 
 /* A packet that is let through, under its flow. Both processors of a connection count here at once, so the additions are atomic:
  * nothing is lost, for some nanoseconds a packet. */
-static __always_inline void account_flow(const struct packet *p, struct pc_flow *flow)
+static __always_inline void account_flow(struct pc_flow *flow, __u32 direction, __u32 packets, __u32 bytes)
 {
-	__u32 direction = p->direction & 1;
-
-	__sync_fetch_and_add(&flow->packets[direction], p->segments);
-	__sync_fetch_and_add(&flow->bytes[direction], p->length);
+	direction &= 1;
+	__sync_fetch_and_add(&flow->packets[direction], packets);
+	__sync_fetch_and_add(&flow->bytes[direction], bytes);
 }
 
 /* `what`: kind | direction << 8 | reason << 16 | cause << 24. */

@@ -132,14 +132,23 @@ static __always_inline void advance(struct packet *p, struct pc_flow *flow)
 		flow->seen = p->now;
 }
 
-/* Judges a stale flow again. Returns whether it is blocked. */
-static __always_inline int rejudge(struct packet *p, struct pc_flow_key *key, struct pc_flow *flow)
+/* Judges a stale flow again. Returns whether it is blocked. `checked`: the flow's local address is one that the interface may
+ * use now, as fast.h takes it from `judged`; if not, the next packet judges again. */
+__noinline int rejudge(struct packet *p, struct pc_flow_key *key, struct pc_flow *flow, int checked)
 {
-	__u64 old = *(volatile __u64 *)&flow->state, judged;
+	__u64 old, judged;
 	__u32 low;
 
-	if (*(volatile __u64 *)&flow->judged == p->judged || (p->flags & PC_FLAG_KEEP_ESTABLISHED))
+	if (!p || !key || !flow)
+		return 1;
+	old = *(volatile __u64 *)&flow->state;
+	if (*(volatile __u64 *)&flow->judged == p->judged)
 		return (old & PC_FLOW_BLOCKED) != 0;
+	if (p->flags & PC_FLAG_KEEP_ESTABLISHED) {
+		if (checked)
+			*(volatile __u64 *)&flow->judged = p->judged;
+		return (old & PC_FLOW_BLOCKED) != 0;
+	}
 	judged = judge_key(key, p->interface, first_direction(old));
 	low = JUDGED_ACCEPT(judged) ? (__u32)old & ~PC_FLOW_BLOCKED : (__u32)old | PC_FLOW_BLOCKED;
 	if (low != (__u32)old) {
@@ -158,6 +167,8 @@ static __always_inline int rejudge(struct packet *p, struct pc_flow_key *key, st
 		flow->reason = JUDGED_REASON(judged);
 		flow->idle_ns = idle_ns(p->interface, key->protocol, low);
 	}
+	if (!checked)
+		return (low & PC_FLOW_BLOCKED) != 0;
 	/* A processor that still goes by the old rules may have said otherwise since: then the next packet judges again. */
 	__sync_lock_test_and_set(&flow->judged, p->judged);
 	if ((*(volatile __u64 *)&flow->state ^ low) & PC_FLOW_BLOCKED)
@@ -283,20 +294,18 @@ static __always_inline __u64 judge_first(struct packet *p)
 }
 
 /* Steps 4 to 10 for a packet that is no later fragment and no tracked ICMP error. */
-__noinline __u64 judge_flow(struct packet *p)
+static __always_inline __u64 judge_flow(struct packet *p)
 {
 	struct pc_flow *flow;
 	__u64 judged;
 
-	if (!p)
-		return JUDGED(0, PC_CLOSED, 0);
 	if (!p->has_flow)
 		return judge_first(p);
 	flow = bpf_map_lookup_elem(&flows, &p->key);
 	if (flow && flow_is_live(flow, p->now) && !(is_tcp_syn(p) && !syn_belongs(p, flow->state))) {
-		if (!rejudge(p, &p->key, flow)) {
+		if (!rejudge(p, &p->key, flow, 1)) {
 			advance(p, flow);
-			account_flow(p, flow);
+			account_flow(flow, p->direction, p->segments, p->length);
 			return JUDGED(1, PC_TRACKED, flow->counter);
 		}
 		if (can_begin(p)) {

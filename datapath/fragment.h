@@ -64,7 +64,7 @@ __noinline __u64 fragment_judge(struct packet *p)
 		struct pc_flow *whole = bpf_map_lookup_elem(&flows, &first->flow);
 
 		if (whole)
-			account_flow(p, whole);
+			account_flow(whole, p->direction, p->segments, p->length);
 	}
 	return JUDGED(1, PC_TRACKED, 0);
 }
@@ -131,6 +131,7 @@ __noinline __u64 judge_error(struct __sk_buff *skb, struct packet *p)
 	struct packet *q = note(1);
 	struct pc_flow *flow;
 	__u32 sent;
+	int checked;
 
 	if (!p || !q || !parse_quoted(skb, p, q))
 		return 0;
@@ -144,7 +145,9 @@ __noinline __u64 judge_error(struct __sk_buff *skb, struct packet *p)
 		return 0;
 	/* About a packet that was never let through it is forged. */
 	sent = first_direction(flow->state) == q->direction ? PC_FLOW_SENT_FIRST : PC_FLOW_SENT_OTHER;
-	if (!(flow->state & sent) || rejudge(p, &q->key, flow))
+	/* The flow's own address is that of the error's, which has been checked, unless the instance quotes another. */
+	checked = p->direction == PC_INGRESS || same_address(p->source, q->key.local);
+	if (!(flow->state & sent) || rejudge(p, &q->key, flow, checked))
 		return 0;
 	if (p->fragment == PC_FIRST)
 		fragment_note(p, &q->key, first_direction(flow->state));

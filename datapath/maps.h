@@ -22,7 +22,7 @@
 PC_MAP(pool, BPF_MAP_TYPE_ARRAY, 1 << 20, __u32, __u64, BPF_F_MMAPABLE);
 PC_MAP(config, BPF_MAP_TYPE_ARRAY, PC_CONFIG_WORDS, __u32, __u64, BPF_F_MMAPABLE);
 PC_MAP(slots, BPF_MAP_TYPE_ARRAY, 1024, __u32, struct pc_slot, BPF_F_MMAPABLE);
-PC_MAP(devices, BPF_MAP_TYPE_HASH, 1024, __u32, __u32, 0);
+PC_MAP(devices, BPF_MAP_TYPE_ARRAY, PC_DEVICE_BUCKETS, __u32, struct pc_device_bucket, BPF_F_MMAPABLE);
 PC_MAP(members, BPF_MAP_TYPE_HASH, 1 << 17, struct pc_member_key, __u64, BPF_F_NO_PREALLOC);
 PC_MAP(flows, BPF_MAP_TYPE_HASH, 1 << 18, struct pc_flow_key, struct pc_flow, BPF_F_NO_PREALLOC);
 PC_MAP(places, BPF_MAP_TYPE_HASH, 1 << 18, struct pc_place_key, struct pc_flow_key, BPF_F_NO_PREALLOC);
@@ -84,6 +84,9 @@ struct packet {
 	__u64 rows[PC_ROW_WORDS_MAX];
 	/* Working space: the flow that it begins. Calls nest too deep for one on the stack. */
 	struct pc_flow fresh;
+	/* Of no packet: the kernel's clock as it was first seen in a tick of this processor's. */
+	__u64 tick;
+	__u64 tick_ns;
 };
 
 /* The second one is for the packet that an ICMP error quotes. */
@@ -122,6 +125,24 @@ static __always_inline __u64 config_word(__u32 index)
 static __always_inline struct pc_slot *slot_get(__u32 slot)
 {
 	return bpf_map_lookup_elem(&slots, &slot);
+}
+
+/* The slot + 1 of a device; 0: none. */
+static __always_inline __u32 slot_of(__u32 device)
+{
+	__u32 number = device % PC_DEVICE_BUCKETS;
+	struct pc_device_bucket *bucket = bpf_map_lookup_elem(&devices, &number);
+
+	if (!bucket)
+		return 0;
+#pragma clang loop unroll(full)
+	for (int i = 0; i < PC_DEVICES_PER_BUCKET; i++) {
+		__u64 place = *(volatile __u64 *)&bucket->places[i];
+
+		if (place >> 32 == device)
+			return place;
+	}
+	return 0;
 }
 
 static __always_inline int same_address(const __u64 *a, const __u64 *b)

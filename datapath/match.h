@@ -49,11 +49,15 @@ __noinline __u32 search_words(__u32 first, __u32 count, __u32 stride, __u64 x)
 
 #pragma clang loop unroll(disable)
 	for (int step = 0; step < PC_SEARCH_STEPS; step++) {
-		__u32 half = count / 2;
+		__u32 half = count / 2, at = first + (low + half) * stride;
+		__u64 *word;
 
 		if (!half)
 			break;
-		low += half & (__u32)not_above(pool_word_inline(first + (low + half) * stride), x);
+		word = bpf_map_lookup_elem(&pool, &at);
+		if (!word)
+			break;
+		low += half & (__u32)not_above(*word, x);
 		count -= half;
 	}
 	return low;
@@ -66,15 +70,17 @@ __noinline __u32 search_pairs(__u32 first, __u32 count, __u32 stride, __u64 high
 
 #pragma clang loop unroll(disable)
 	for (int step = 0; step < PC_SEARCH_STEPS; step++) {
-		__u32 half = count / 2, at = first + (low + half) * stride;
-		__u64 h, l;
+		__u32 half = count / 2, at = first + (low + half) * stride, next = at + 1;
+		__u64 *h, *l;
 
 		if (!half)
 			break;
-		h = pool_word(at);
-		l = pool_word(at + 1);
+		h = bpf_map_lookup_elem(&pool, &at);
+		l = bpf_map_lookup_elem(&pool, &next);
+		if (!h || !l)
+			break;
 		/* h < high, or h == high and l <= low_word. */
-		low += half & (__u32)(~not_above(high, h) | (not_above(h, high) & not_above(l, low_word)));
+		low += half & (__u32)(~not_above(high, *h) | (not_above(*h, high) & not_above(*l, low_word)));
 		count -= half;
 	}
 	return low;

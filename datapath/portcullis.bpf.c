@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* The one program that stands at both hooks of every bound device: policy is data (abi.h), and it judges packets in the order of
  * section 2 of the specification. The instance's egress is the host device's ingress. */
+#include "fast.h"
 #include "fragment.h"
 #include "baseline.h"
 #include "adopt.h"
@@ -13,9 +14,9 @@ static __always_inline void load_interface(struct packet *p, __u64 word)
 {
 	p->interface = (__u32)word;
 	p->judged = (word & ~0xffffffffull) | (__u32)config_word(PC_CONFIG_MEMBERSHIP);
-	p->handle = pool_word(p->interface + PC_INTERFACE_HANDLE);
-	p->flags = pool_word(p->interface + PC_INTERFACE_FLAGS);
-	p->mac = pool_word(p->interface + PC_INTERFACE_MAC);
+	p->handle = pool_word_inline(p->interface + PC_INTERFACE_HANDLE);
+	p->flags = pool_word_inline(p->interface + PC_INTERFACE_FLAGS);
+	p->mac = pool_word_inline(p->interface + PC_INTERFACE_MAC);
 }
 
 /* The direction in which the flow of an accepted first fragment is judged. */
@@ -29,11 +30,15 @@ static __always_inline __u32 flow_first(struct packet *p)
 	return flow ? first_direction(flow->state) : p->direction;
 }
 
-static __always_inline __u64 decide(struct __sk_buff *skb, struct packet *p)
+/* The full path. */
+__noinline __u64 decide(struct __sk_buff *skb, struct packet *p)
 {
-	int result = parse(skb, p);
 	__u64 judged = 0;
+	int result;
 
+	if (!p)
+		return JUDGED(0, PC_CLOSED, 0);
+	result = parse(skb, p);
 	if (result != PARSED)
 		return JUDGED(0, result, 0);
 	if (p->family)
@@ -61,8 +66,7 @@ static __always_inline __u64 decide(struct __sk_buff *skb, struct packet *p)
 
 static __always_inline int handle(struct __sk_buff *skb, __u32 direction)
 {
-	__u32 ifindex = skb->ifindex;
-	__u32 *number = bpf_map_lookup_elem(&devices, &ifindex);
+	__u32 number = slot_of(skb->ifindex);
 	struct packet *p = notes_get();
 	struct pc_slot *slot;
 	__u64 judged, word;
@@ -71,11 +75,13 @@ static __always_inline int handle(struct __sk_buff *skb, __u32 direction)
 	skb->cb[1] = 0;
 	if (!p || !number)
 		return DROP;
-	p->slot = *number;
-	slot = slot_get(p->slot);
+	slot = slot_get(number - 1);
 	if (!slot)
 		return DROP;
 	word = *(volatile __u64 *)&slot->word;
+	if ((__u32)word && fast_accepts(skb, p, direction, number - 1, word))
+		return ACCEPT;
+	p->slot = number - 1;
 	p->direction = direction;
 	p->now = bpf_ktime_get_ns() + config_word(PC_CONFIG_CLOCK_OFFSET_NS);
 	__builtin_memset(&p->key, 0, sizeof(p->key));
@@ -84,7 +90,14 @@ static __always_inline int handle(struct __sk_buff *skb, __u32 direction)
 	p->segments = 1;
 	judged = (__u32)word ? decide(skb, p) : JUDGED(0, PC_CLOSED, 0);
 	p->counter = JUDGED_COUNTER(judged);
-	account(p, JUDGED_REASON(judged), JUDGED_ACCEPT(judged));
+	account(&(struct account){ .slot = p->slot,
+				   .direction = direction,
+				   .reason = JUDGED_REASON(judged),
+				   .accept = JUDGED_ACCEPT(judged),
+				   .counter = p->counter,
+				   .packets = p->segments,
+				   .bytes = p->length,
+				   .now = p->now });
 	skb->cb[0] = (__u32)judged;
 	skb->cb[1] = p->counter;
 	if (JUDGED_ACCEPT(judged))

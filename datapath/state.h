@@ -60,6 +60,14 @@ struct pc_slot {
 	__u64 unused2;
 };
 
+/* Value of the `devices` map. A device is led to a slot by a word (device number << 32) | (slot + 1) anywhere in the bucket
+ * of the number device number % PC_DEVICE_BUCKETS; 0 is a free place. */
+#define PC_DEVICE_BUCKETS 1024
+#define PC_DEVICES_PER_BUCKET 8
+struct pc_device_bucket {
+	__u64 places[8];
+};
+
 /* Key of the `members` map; the value is the pool offset of a member set. */
 struct pc_member_key {
 	__u64 vpc;

@@ -8,7 +8,7 @@ use portcullis_agent::sys::{self, Datapath, EventKind, Sizes, Traffic};
 use portcullis_compile::abi;
 use portcullis_core::rule::{Direction, Policy};
 use portcullis_core::verdict::Reason;
-use portcullis_testkit::{capability, packet};
+use portcullis_testkit::{capability, netns, packet};
 
 /// Ceilings far from the kernel's own, so that any kernel takes the programs and loading them is
 /// quick: the verifier goes through 1,000,000 instructions at most, a stack has 512 bytes.
@@ -170,4 +170,130 @@ fn what_is_dropped_is_counted_and_told_within_a_rate() {
     assert!(events.next_event().is_some());
     datapath.zero_reasons(1).unwrap();
     assert_eq!(datapath.reasons(1).unwrap(), []);
+}
+
+/// An interface at a slot that owns 10.0.0.5 and may do everything.
+fn open_interface(datapath: &Datapath, slot: u32) {
+    let first = 100 + slot * 200;
+    let (mut table, at) = (vec![0; abi::TABLE_HEADER_WORDS as usize], first + 100);
+    table[abi::TABLE_DEFAULT as usize] = 1;
+    table[abi::TABLE_FORM as usize] = abi::FORM_CLASSES;
+    datapath.write_pool(at, &table).unwrap();
+    let mut words = vec![0; abi::INTERFACE_HEADER_WORDS as usize];
+    words[abi::INTERFACE_HANDLE as usize] = u64::from(slot) + 1;
+    words[abi::INTERFACE_FLAGS as usize] = abi::FLAG_CHECK_ADDRESSES;
+    words[abi::INTERFACE_EGRESS as usize] = at.into();
+    words[abi::INTERFACE_INGRESS as usize] = at.into();
+    words[abi::INTERFACE_OWN4 as usize] = abi::section(words.len() as u64, 1);
+    words[abi::INTERFACE_IDLE_UDP_S as usize] = 30;
+    words[abi::INTERFACE_QUOTA as usize] = 16;
+    words.extend([0x0a00_0005; 2]);
+    datapath.write_pool(first, &words).unwrap();
+    datapath.set_slot_word(slot, 1 << 32 | u64::from(first)).unwrap();
+}
+
+/// A datagram of its own, or the answer to it.
+fn datagram(answer: bool, payload_bytes: usize) -> Vec<u8> {
+    let (own, other) = (Ipv4Addr::new(10, 0, 0, 5), Ipv4Addr::new(10, 1, 0, 1));
+    let ((from, source), (to, destination)) =
+        if answer { ((other, 53), (own, 5000)) } else { ((own, 5000), (other, 53)) };
+    let datagram = packet::Udp::new(source, destination).over(from, to, &vec![0; payload_bytes]);
+    let ethernet = packet::Ethernet::new([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]);
+    ethernet.ipv4(&packet::Ipv4::new(from, to, 17).wrap(&datagram))
+}
+
+#[test]
+fn every_packet_of_a_flow_is_counted_with_its_segments() {
+    if !capability::need("kernel program", can_load) {
+        return;
+    }
+    let datapath = Datapath::private(&small()).unwrap();
+    open_interface(&datapath, 0);
+    datapath.lead_tests_to(0).unwrap();
+    let (question, answer) = (datagram(false, 100), datagram(true, 200));
+    for (number, (direction, frame, segments)) in [
+        (Direction::Egress, &question, 1),
+        (Direction::Ingress, &answer, 1),
+        (Direction::Egress, &question, 7),
+        (Direction::Ingress, &answer, 45),
+        (Direction::Egress, &question, 0),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let said = datapath.test_aggregate(direction, frame, segments).unwrap();
+        let reason = if number == 0 { Reason::Default } else { Reason::Tracked };
+        assert_eq!((said.accepted, said.reason), (true, reason), "{number}");
+    }
+    let flows = datapath.flows().unwrap();
+    let traffic = Traffic {
+        egress_packets: 1 + 7 + 1,
+        egress_bytes: 3 * question.len() as u64,
+        ingress_packets: 1 + 45,
+        ingress_bytes: 2 * answer.len() as u64,
+    };
+    assert_eq!(flows.iter().map(|flow| flow.traffic).collect::<Vec<_>>(), [traffic]);
+    let counts = datapath.reasons(0).unwrap();
+    let tracked = |direction| {
+        let found = counts.iter().find(|c| (c.direction, c.reason) == (direction, Reason::Tracked));
+        found.map(|c| (c.policy, c.count.packets, c.count.bytes))
+    };
+    let (question, answer) = (question.len() as u64, answer.len() as u64);
+    assert_eq!(tracked(Direction::Egress), Some((Policy::Accept, 8, 2 * question)));
+    assert_eq!(tracked(Direction::Ingress), Some((Policy::Accept, 46, 2 * answer)));
+}
+
+/// Numbers of devices with one remainder stand in one bucket, which holds so many.
+const DEVICES_PER_BUCKET: u32 = 8;
+const DEVICE_BUCKETS: u32 = 1024;
+
+#[test]
+fn devices_of_high_numbers_lead_to_their_own_slots() {
+    if !capability::need("kernel program", can_load)
+        || !capability::need("namespaces", netns::available)
+    {
+        return;
+    }
+    let datapath = Datapath::private(&small()).unwrap();
+    (0..3).for_each(|slot| open_interface(&datapath, slot));
+    let namespace = netns::Namespace::new().unwrap();
+    let high = 1_000_000 * DEVICE_BUCKETS + 5;
+    let devices = [5, 5 + DEVICE_BUCKETS, high];
+    for (number, device) in devices.iter().enumerate() {
+        let name = format!("one{number}");
+        let made = format!("link add {name} index {device} type veth peer name two{number}");
+        namespace.ip(&made).unwrap();
+    }
+    let judge = |device| {
+        let said =
+            namespace.enter(|| datapath.test_at(device, Direction::Egress, &datagram(false, 9)));
+        let said = said.unwrap().unwrap();
+        (said.accepted, said.reason)
+    };
+    assert_eq!(devices.map(judge), [(false, Reason::Closed); 3]);
+    for (slot, device) in (0..).zip(devices) {
+        datapath.lead(device, slot).unwrap();
+    }
+    assert_eq!(devices.map(judge), [(true, Reason::Default); 3]);
+    assert_eq!([0, 1, 2].map(|slot| datapath.flow_count(slot)), [1; 3]);
+    // Led elsewhere and back, nobody else is concerned.
+    datapath.lead(devices[1], u32::MAX).unwrap();
+    assert_eq!(devices.map(judge).map(|(accepted, _)| accepted), [true, false, true]);
+    datapath.lead(devices[1], 1).unwrap();
+    assert_eq!(devices.map(judge), [(true, Reason::Tracked); 3]);
+}
+
+#[test]
+fn a_bucket_of_devices_has_a_bound() {
+    if !capability::need("kernel program", can_load) {
+        return;
+    }
+    let datapath = Datapath::private(&small()).unwrap();
+    for number in 1..=DEVICES_PER_BUCKET {
+        datapath.lead(number * DEVICE_BUCKETS, 0).unwrap();
+    }
+    let refused = datapath.lead((DEVICES_PER_BUCKET + 1) * DEVICE_BUCKETS, 0).unwrap_err();
+    assert!(refused.to_string().contains("has no place"), "{refused}");
+    datapath.lead(DEVICE_BUCKETS, 1).unwrap();
+    datapath.lead(DEVICE_BUCKETS + 1, 0).unwrap();
 }

@@ -37,6 +37,10 @@ pub(super) const SLOT_PICK_UP_UNTIL: usize = 1;
 pub(super) const SLOT_PLACES_USED: usize = 8;
 pub(super) const SLOT_EVENTS_LOST: usize = 13;
 
+/// Buckets of the `devices` map, and the places of one.
+pub(super) const DEVICE_BUCKETS: usize = 1024;
+pub(super) const DEVICES_PER_BUCKET: usize = 8;
+
 /// In `cb[0]`: the packet was accepted; the low byte is the reason.
 pub(super) const CB_ACCEPT: u32 = 0x100;
 
@@ -477,6 +481,7 @@ mod tests {
         ] {
             assert_eq!(slot[field], word * 8, "{field}");
         }
+        assert_eq!(size("pc_device_bucket"), DEVICES_PER_BUCKET * 8);
         assert_eq!(size("pc_member_key"), MEMBER_KEY_BYTES);
         assert_eq!(size("pc_flow_key"), FLOW_KEY_BYTES);
         assert_eq!(size("pc_flow"), FLOW_BYTES);
@@ -521,6 +526,8 @@ mod tests {
             ("PC_CONFIG_WORDS", CONFIG_WORDS),
             ("PC_DHCP4_SERVERS_MAX", DHCP4_SERVERS_MAX),
             ("PC_MEMBER_LENGTH_WORDS", MEMBER_LENGTH_WORDS),
+            ("PC_DEVICE_BUCKETS", DEVICE_BUCKETS),
+            ("PC_DEVICES_PER_BUCKET", DEVICES_PER_BUCKET),
             ("PC_CONFIG_FLAG_ANY_LINK_LOCAL", CONFIG_FLAG_ANY_LINK_LOCAL as usize),
             ("PC_CB_ACCEPT", CB_ACCEPT as usize),
             ("PC_REASON_STRIDE", REASON_STRIDE),

@@ -14,6 +14,7 @@ use portcullis_core::verdict::Reason;
 
 use super::abi::{self, CONFIG_WORDS, SLOT_WORDS};
 use super::call::{self, Map, TestContext};
+use super::devices::DeviceTable;
 use super::hooks::{self, Hook, Hooks, Standing};
 use super::told::Told;
 use super::words::Words;
@@ -32,7 +33,6 @@ const EVENTS_PER_SECOND: u64 = 1000;
 
 #[derive(Debug)]
 pub(super) struct Maps {
-    devices: Map,
     members: Map,
     pub(super) flows: Map,
     places: Map,
@@ -63,6 +63,7 @@ pub struct Datapath {
     slot_count: u32,
     told: Told,
     retired: Words,
+    devices: DeviceTable,
 }
 
 /// What became of a flow that was handed over.
@@ -133,8 +134,8 @@ impl Datapath {
         };
         let (pool, config, slots) = (map("pool")?, map("config")?, map("slots")?);
         let retired = map("retired")?;
+        let devices = map("devices")?;
         let maps = Maps {
-            devices: map("devices")?,
             members: map("members")?,
             flows: map("flows")?,
             places: map("places")?,
@@ -163,6 +164,7 @@ impl Datapath {
             config,
             slots,
             slot_count,
+            devices: DeviceTable::map(devices.descriptor())?,
             retired: Words::map(retired.descriptor(), retired.entries as usize)?,
             maps,
             programs,
@@ -355,17 +357,10 @@ impl Datapath {
             .ok_or_else(|| io::Error::other("a private datapath is not attached to devices"))
     }
 
-    /// The slot that each known device was led to.
-    fn led(&self) -> io::Result<BTreeMap<u32, u32>> {
-        let number = |bytes: &[u8]| u32::from_ne_bytes(abi::part(bytes, 0));
-        let entries = self.maps.devices.all()?;
-        Ok(entries.iter().map(|(device, slot)| (number(device), number(slot))).collect())
-    }
-
     /// The slot of each device at whose hooks the programs of both directions stand, and [`TORN`]
     /// for each other one of which something is left.
     pub fn attached(&self) -> io::Result<BTreeMap<u32, u32>> {
-        let slots = self.led()?;
+        let slots = self.devices.all();
         let standing = self.hooks()?.standing(slots.keys().copied(), self.hooked())?;
         let slot = |(device, found): (u32, Standing)| {
             let is_whole = found == Standing::Whole;
@@ -376,34 +371,30 @@ impl Datapath {
 
     /// The slot that each device was led to at whose hooks a part of ours stands.
     pub fn halved(&self) -> io::Result<BTreeMap<u32, u32>> {
-        let slots = self.led()?;
+        let slots = self.devices.all();
         let standing = self.hooks()?.standing(slots.keys().copied(), self.hooked())?;
         let parts = standing.into_iter().filter(|(_, found)| *found == Standing::Part);
         Ok(parts.filter_map(|(device, _)| Some((device, *slots.get(&device)?))).collect())
     }
 
     /// Whether any device leads to a slot.
-    pub(super) fn is_leading(&self) -> io::Result<bool> {
-        Ok(!self.led()?.is_empty())
-    }
-
-    /// Leads a device to a slot.
-    pub(super) fn lead(&self, device: u32, slot: u32) -> io::Result<()> {
-        self.maps.devices.put(&device.to_ne_bytes(), &slot.to_ne_bytes())
+    pub(super) fn is_leading(&self) -> bool {
+        !self.devices.all().is_empty()
     }
 
     /// Leads a device (of this network namespace) to a slot and attaches the programs, whatever was
-    /// there of ours.
+    /// there of ours. One that cannot be led gets them all the same, and nothing passes there.
     pub fn attach(&self, device: u32, slot: u32) -> io::Result<()> {
         let hooks = self.hooks()?;
-        self.lead(device, slot)?;
-        hooks.attach(device, self.hooked())
+        let led = self.devices.lead(device, slot);
+        hooks.attach(device, self.hooked())?;
+        led
     }
 
     /// Takes the programs off a device; one that is gone is no error.
     pub fn detach(&self, device: u32) -> io::Result<()> {
         self.hooks()?.detach(device)?;
-        self.maps.devices.delete(&device.to_ne_bytes()).map(|_| ())
+        self.devices.forget(device)
     }
 
     fn run_sweep(&self, mark: u32) -> io::Result<u32> {
@@ -462,6 +453,11 @@ impl Datapath {
             Direction::Egress => self.programs.egress.as_fd(),
             Direction::Ingress => self.programs.ingress.as_fd(),
         }
+    }
+
+    /// Leads a device to a slot, where packets are judged only if the programs stand at it.
+    pub fn lead(&self, device: u32, slot: u32) -> io::Result<()> {
+        self.devices.lead(device, slot)
     }
 
     /// Leads test packets to a slot.

@@ -17,6 +17,7 @@ mod call;
 mod clsact;
 mod counters;
 mod datapath;
+mod devices;
 mod events;
 mod hooks;
 mod instance;

@@ -53,8 +53,6 @@ fn sized<'a>(loader: &mut EbpfLoader<'a>, sizes: &Sizes) {
     for (name, entries) in [
         ("pool", sizes.pool_words),
         ("slots", sizes.slots),
-        // Those that wait to be let go, or found no slot, have an entry too.
-        ("devices", sizes.slots.saturating_mul(2)),
         ("members", sizes.members),
         ("flows", sizes.flows),
         ("places", sizes.flows),

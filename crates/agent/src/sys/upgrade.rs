@@ -178,7 +178,7 @@ pub(super) fn carry_over(
 ) -> io::Result<()> {
     let mark = instance.directory().join(MARK);
     if !mark.is_dir() {
-        if datapath.is_leading()? {
+        if datapath.is_leading() {
             let (instance, version) = (instance.name().to_owned(), older.layout.version);
             return Err(Unreadable::Twice { instance, version }.error());
         }
@@ -324,7 +324,9 @@ fn replace_programs(
     let theirs = Hooks::new(&older.directory, hooks.hook());
     for device in theirs.found()? {
         // A device that leads to no slot passes nothing, and still does.
-        datapath.lead(device, led.get(&device).copied().unwrap_or(TORN))?;
+        if let Err(error) = datapath.lead(device, led.get(&device).copied().unwrap_or(TORN)) {
+            tracing::warn!(device, %error, "nothing passes at a device of an older agent");
+        }
         told("device");
         hooks.carry_over(&theirs, device, datapath.hooked(), told)?;
     }

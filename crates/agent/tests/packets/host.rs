@@ -27,6 +27,9 @@ pub(crate) struct Host<'s> {
     numbers: Numbers,
     settings: InterfaceSettings,
     members: BTreeSet<MemberKey>,
+    addresses: Vec<Prefix>,
+    check: bool,
+    in_force: String,
     free: u32,
     generation: u32,
     clock_ns: u64,
@@ -64,6 +67,9 @@ impl<'s> Host<'s> {
             numbers: Numbers::new(),
             settings,
             members: BTreeSet::new(),
+            addresses: Vec::new(),
+            check: true,
+            in_force: String::new(),
             free: 1,
             generation: 0,
             clock_ns: 0,
@@ -83,6 +89,9 @@ impl<'s> Host<'s> {
         self.free = 1;
         // Far enough for anything that one case remembered to have run out.
         self.wait(100_000 * 1_000_000_000);
+        let plain = self.script.interface.iter().filter(|word| !word.contains('='));
+        self.addresses = plain.skip(1).map(|word| word.parse::<Cidr>().unwrap().prefix()).collect();
+        self.check = self.script.interface.iter().all(|word| word != "check=off");
         let first = self.script.rules[0].0.clone();
         self.policy(&first);
     }
@@ -117,6 +126,14 @@ impl<'s> Host<'s> {
             }
             Step::Wait(duration) => self.wait(duration.as_nanos() as u64),
             Step::Policy(name) => self.policy(name),
+            Step::Addresses(addresses) => {
+                self.addresses = addresses.iter().map(Cidr::prefix).collect();
+                self.policy(&self.in_force.clone());
+            }
+            Step::Check(check) => {
+                self.check = *check;
+                self.policy(&self.in_force.clone());
+            }
             Step::Join(cidr, group) => self.join(cidr, group),
             Step::Leave(cidr) => {
                 let key = self.member_key(cidr);
@@ -158,6 +175,7 @@ impl<'s> Host<'s> {
 
     /// Puts a set of rules into force.
     fn policy(&mut self, name: &str) {
+        self.in_force = name.to_owned();
         let words = if name == "closed" {
             let rules = &self.script.rules[0].1;
             let mut words = self.compiled(rules).interface.words(0, 0);
@@ -199,18 +217,15 @@ impl<'s> Host<'s> {
             world.put_rule(&"sg-own".parse().unwrap(), Arc::new(rule));
         }
         let id: portcullis_core::ids::NetworkInterfaceId = "eni-a".parse().unwrap();
-        let plain = self.script.interface.iter().filter(|word| !word.contains('='));
-        let addresses: Vec<Prefix> =
-            plain.skip(1).map(|word| word.parse::<Cidr>().unwrap().prefix()).collect();
         let says = |word: &str| self.script.interface.iter().any(|found| found == word);
         let mac = self.script.interface[0].parse().unwrap();
         world.put_interface(Interface {
             id: id.clone(),
             vpc: VPC.parse().unwrap(),
             mac: (!says("mac=unknown")).then_some(mac),
-            addresses,
+            addresses: self.addresses.clone(),
             groups: vec!["sg-own".parse().unwrap()],
-            source_dest_check: Some(!says("check=off")),
+            source_dest_check: Some(self.check),
         });
         let policy = interface_policy(&world, &id).unwrap();
         compile(&policy, &self.settings, &mut self.numbers).unwrap()

@@ -41,6 +41,10 @@ pub enum Step {
     Wait(Duration),
     /// Another set of rules comes into force; `closed`: none.
     Policy(String),
+    /// The interface has these addresses instead.
+    Addresses(Vec<Cidr>),
+    /// Addresses of packets are held against the interface's own, or not.
+    Check(bool),
     /// An address becomes a member of these groups alone.
     Join(Cidr, String),
     /// An address is in no group any more.
@@ -166,6 +170,14 @@ impl Script {
             }
             "wait" => Step::Wait(duration(word(1))?),
             "policy" => Step::Policy(word(1).to_string()),
+            "addresses" => {
+                Step::Addresses(words[1..].iter().map(|text| cidr(text)).collect::<Result<_, _>>()?)
+            }
+            "check" => match word(1) {
+                "on" => Step::Check(true),
+                "off" => Step::Check(false),
+                other => return error(format!("`{other}` is neither on nor off")),
+            },
             "join" => Step::Join(cidr(word(1))?, word(2).to_string()),
             "leave" => Step::Leave(cidr(word(1))?),
             "pick-up" => Step::PickUp(duration(word(1))?),
