@@ -2,7 +2,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use portcullis_agent::sys::{Datapath, Sizes};
+use portcullis_agent::sys::{Datapath, Hook, Sizes, TestVerdict};
 use portcullis_compile::abi;
 use portcullis_compile::interface::{InterfaceSettings, compile};
 use portcullis_compile::members::{MemberKey, set_words};
@@ -10,19 +10,24 @@ use portcullis_compile::numbers::Numbers;
 use portcullis_core::ids::{PortRangeListId, PrefixListId};
 use portcullis_core::net::{Cidr, Family, Ports, Prefix};
 use portcullis_core::resolve::interface_policy;
-use portcullis_core::rule::{Peer, PortMatch, Priority, Rule};
+use portcullis_core::rule::{Direction, Peer, PortMatch, Priority, Rule};
 use portcullis_core::world::{
     Group, GroupType, InnerAccess, Interface, PortRangeList, PrefixList, World,
 };
 
 use portcullis_testkit::packet_case::{Script, Step};
 
-const SLOT: u32 = 0;
+use crate::wire::Wire;
+
+pub(crate) const SLOT: u32 = 0;
+pub(crate) const COUNTERS: u32 = 64;
 const VPC: &str = "vpc-1";
 
 /// The interface, its policies and where the pool is free.
 pub(crate) struct Host<'s> {
     script: &'s Script,
+    /// Where frames really go, instead of being run through the program.
+    wire: Option<&'s Wire>,
     datapath: Datapath,
     numbers: Numbers,
     settings: InterfaceSettings,
@@ -35,19 +40,30 @@ pub(crate) struct Host<'s> {
     clock_ns: u64,
 }
 
+const SIZES: Sizes = Sizes {
+    pool_words: 1 << 18,
+    slots: 1,
+    members: 1024,
+    flows: 256,
+    fragments: 256,
+    counters: COUNTERS,
+    event_bytes: 1 << 16,
+};
+
 impl<'s> Host<'s> {
+    /// Frames are run through the program.
     pub(crate) fn new(script: &'s Script) -> Self {
-        let sizes = Sizes {
-            pool_words: 1 << 18,
-            slots: 1,
-            members: 1024,
-            flows: 256,
-            fragments: 256,
-            counters: 64,
-            event_bytes: 1 << 16,
-        };
-        let datapath = Datapath::private(&sizes).unwrap();
+        let datapath = Datapath::private(&SIZES).unwrap();
         datapath.lead_tests_to(SLOT).unwrap();
+        Self::with(script, datapath, None)
+    }
+
+    /// Frames go through a device.
+    pub(crate) fn live(script: &'s Script, wire: &'s Wire, hook: Hook) -> Self {
+        Self::with(script, wire.open(&SIZES, hook), Some(wire))
+    }
+
+    fn with(script: &'s Script, datapath: Datapath, wire: Option<&'s Wire>) -> Self {
         let mut settings = InterfaceSettings::new(1);
         for word in &script.interface {
             let Some((key, value)) = word.split_once('=') else { continue };
@@ -63,6 +79,7 @@ impl<'s> Host<'s> {
         }
         Self {
             script,
+            wire,
             datapath,
             numbers: Numbers::new(),
             settings,
@@ -112,7 +129,7 @@ impl<'s> Host<'s> {
     pub(crate) fn take(&mut self, step: &Step) -> Result<(), String> {
         match step {
             Step::Frame(direction, frame, accepted, reason, by) => {
-                let said = self.datapath.test(*direction, frame).map_err(|e| e.to_string())?;
+                let said = self.say(*direction, frame)?;
                 if (said.accepted, said.reason.name()) != (*accepted, reason) {
                     let word = if said.accepted { "accept" } else { "drop" };
                     return Err(format!("the program said {word} {}", said.reason.name()));
@@ -151,6 +168,13 @@ impl<'s> Host<'s> {
             Step::DhcpServer(server) => self.datapath.set_dhcp4_servers(&[*server]).unwrap(),
         }
         Ok(())
+    }
+
+    fn say(&self, direction: Direction, frame: &[u8]) -> Result<TestVerdict, String> {
+        match self.wire {
+            Some(wire) => wire.send(&self.datapath, direction, frame),
+            None => self.datapath.test(direction, frame).map_err(|error| error.to_string()),
+        }
     }
 
     fn member_key(&mut self, cidr: &Cidr) -> MemberKey {
