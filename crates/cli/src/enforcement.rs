@@ -7,12 +7,14 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use portcullis_agent::audit::Kind;
+use portcullis_agent::network::Network;
 use portcullis_agent::pinned::{self, HostSettings};
 use portcullis_agent::sys::{self, Sizes, Unreadable};
 use portcullis_agent::thread::AgentHandle;
 use portcullis_agent::view::{BindingState, InterfaceCount};
 use portcullis_core::host::Report;
 use portcullis_core::rule::Policy;
+use portcullis_core::text::DeviceName;
 use portcullis_server::control::message::{BindingRow, HealRow, HitRow, ReasonRow};
 use portcullis_server::host::{AgentEnd, HostLink, HostView, link};
 use tokio::sync::watch;
@@ -152,6 +154,11 @@ impl HostView for View {
     fn drops(&self) -> Result<Vec<ReasonRow>, String> {
         let counts = self.agent()?.counts(false).map_err(|error| error.to_string())?;
         Ok(counts.into_iter().map(reason_row).collect())
+    }
+
+    fn remove_device(&self, device: &DeviceName) -> Result<(), String> {
+        let removed = Network::open().and_then(|mut network| network.remove(device.as_str()));
+        removed.map_err(|error| format!("device `{device}`: {error}"))
     }
 
     fn heals(&self) -> Result<Vec<HealRow>, String> {

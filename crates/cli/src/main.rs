@@ -26,6 +26,7 @@ enum Command {
     Serve(commands::serve::Arguments),
     Bind(commands::bind::Arguments),
     Unbind(commands::unbind::Arguments),
+    Run(commands::run::Arguments),
     /// Lists which interfaces are tied to which devices, and how they stand.
     Bindings(Listing),
     /// Lists how often each rule decided on this host.
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => commands::serve::run(&arguments),
         Command::Bind(arguments) => commands::bind::run(arguments),
         Command::Unbind(arguments) => commands::unbind::run(arguments),
+        Command::Run(arguments) => return commands::run::run(arguments),
         Command::Bindings(arguments) => commands::bindings::run(&arguments),
         Command::Hits(arguments) => commands::hits::run(&arguments),
         Command::Heals(arguments) => commands::heals::run(&arguments),

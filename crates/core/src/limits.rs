@@ -89,5 +89,7 @@ pub const KEY_SESSION_LIVES_S: core::ops::RangeInclusive<u64> = 900..=43_200;
 pub const KEY_SESSION_LIFE_DEFAULT_S: u64 = 3600;
 /// Most expired temporary keys that one write removes, so that no write pays for many.
 pub const EXPIRED_KEYS_PER_WRITE_MAX: usize = 16;
+/// Most runs of one host at the same time: half of the interfaces that a host may have.
+pub const RUNS_PER_HOST_MAX: usize = 512;
 /// Most things that a refusal names.
 pub const NAMED_IN_REFUSAL_MAX: usize = 10;

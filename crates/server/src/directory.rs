@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use crate::identity::Credentials;
 
-const DIRECTORY_MODE: u32 = 0o700;
-const FILE_MODE: u32 = 0o600;
+pub(crate) const DIRECTORY_MODE: u32 = 0o700;
+pub(crate) const FILE_MODE: u32 = 0o600;
 /// Permissions of anybody but the owner.
 const OTHERS: u32 = 0o077;
 
@@ -104,6 +104,11 @@ impl DataDirectory {
     /// Where a running server listens for administration.
     pub fn control_socket(&self) -> PathBuf {
         self.0.join("control.sock")
+    }
+
+    /// Where the leases of runs are.
+    pub fn runs(&self) -> PathBuf {
+        self.0.join("runs")
     }
 
     /// Keeps the first access key: whole or not at all, and durable.

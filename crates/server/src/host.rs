@@ -10,6 +10,7 @@ use std::time::Duration;
 use portcullis_core::host::{self, Desired, Report};
 use portcullis_core::ids::{AccountId, NetworkInterfaceId};
 use portcullis_core::state::State;
+use portcullis_core::text::DeviceName;
 use portcullis_wire::ecs::render::{Enforcement, EnforcementStatus};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -49,6 +50,13 @@ pub trait HostView: Send + Sync {
     /// # Errors
     /// What went wrong, in words for the operator.
     fn heals(&self) -> Result<Vec<HealRow>, String>;
+
+    /// Removes a device of the host, so that nothing passes there any more; one that is gone is no
+    /// error.
+    ///
+    /// # Errors
+    /// What went wrong, in words for the operator.
+    fn remove_device(&self, device: &DeviceName) -> Result<(), String>;
 }
 
 /// The server's end.

@@ -33,6 +33,7 @@ use crate::limits::Limits;
 use crate::listen;
 use crate::nonces::{Nonce, Nonces};
 use crate::published::Published;
+use crate::runs::Sweeper;
 use crate::source::{self, LoadError, Opened, Source};
 use crate::throttle::{Throttle, ThrottleRule};
 use crate::tls::Certificate;
@@ -221,14 +222,13 @@ impl Server {
             listen: address.to_string(),
             program_version: options.program_version,
         });
+        let sweeper = Sweeper::new(directory.clone(), Arc::clone(&administration));
+        let bound =
+            bind_wanted(options.binds, Arc::clone(&published), queue.clone(), stopped.clone());
         let tasks = vec![
             tokio::spawn(control::listen(unix, administration, stopped.clone())),
-            tokio::spawn(bind_wanted(
-                options.binds,
-                Arc::clone(&published),
-                queue.clone(),
-                stopped.clone(),
-            )),
+            tokio::spawn(sweeper.sweep(stopped.clone())),
+            tokio::spawn(bound),
         ];
         let enforces = host.enforces();
         let api = Arc::new(Api {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use common::{PATIENCE, Running, Setup, make_interface, until};
 use portcullis_core::host::{Desired, Report};
+use portcullis_core::text::DeviceName;
 use portcullis_server::control::client::{ClientError, ask};
 use portcullis_server::control::message::{
     Answer, BindingRow, Changed, HealRow, HitRow, ReasonRow, Request,
@@ -44,6 +45,10 @@ impl HostView for ToldView {
 
     fn heals(&self) -> Result<Vec<HealRow>, String> {
         Ok(vec![HealRow { changed: "members".into(), times: 2 }])
+    }
+
+    fn remove_device(&self, _: &DeviceName) -> Result<(), String> {
+        Ok(())
     }
 }
 

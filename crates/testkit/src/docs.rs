@@ -298,7 +298,8 @@ fn mention(line: usize, text: &str) -> Option<Mention> {
     let is_verb = |word: &&str| word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
     let verb = words.next_if(|word| word.starts_with(char::is_alphabetic) && is_verb(word));
     let subcommand = [Some(subcommand), verb].into_iter().flatten().collect::<Vec<_>>().join(" ");
-    let until = |word: &&str| !matches!(*word, "|" | ">" | "&" | "&&" | ";" | "2>&1");
+    // Behind `--` another program's words begin.
+    let until = |word: &&str| !matches!(*word, "--" | "|" | ">" | "&" | "&&" | ";" | "2>&1");
     let options = words
         .take_while(until)
         .map(|word| word.trim_matches(['[', ']', ',']))
@@ -434,7 +435,8 @@ mod tests {
     fn finds_the_commands_that_a_document_speaks_of() {
         let document = "Run `portcullis serve --listen ADDR [--no-agent]` or\n\
                         `cargo build -p portcullis`.\n\
-                        ```console\n$ A=1 portcullis bind eni-1 tap0 | grep --quiet x\n```\n\
+                        ```console\n$ A=1 portcullis bind eni-1 tap0 | grep --quiet x\n\
+                        $ portcullis run --dns A -- x --y\n```\n\
                         `portcullis` alone, `portcullis --help`.\n";
         let found = mentions(document);
         let told: Vec<(usize, &str, Vec<&str>)> = found
@@ -444,6 +446,11 @@ mod tests {
                 (one.line, one.subcommand.as_str(), options)
             })
             .collect();
-        assert_eq!(told, [(1, "serve", vec!["--listen", "--no-agent"]), (4, "bind", vec![])]);
+        let expected = [
+            (1, "serve", vec!["--listen", "--no-agent"]),
+            (4, "bind", vec![]),
+            (5, "run", vec!["--dns"]),
+        ];
+        assert_eq!(told, expected);
     }
 }

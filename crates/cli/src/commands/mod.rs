@@ -11,6 +11,7 @@ pub(crate) mod heals;
 pub(crate) mod hits;
 pub(crate) mod key;
 pub(crate) mod passes;
+pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod sign;
 pub(crate) mod socket;

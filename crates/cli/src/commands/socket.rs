@@ -34,20 +34,30 @@ pub(crate) struct Print {
 impl Place {
     /// Asks the server.
     pub(crate) fn ask(&self, request: Request) -> Result<Answer, Failure> {
+        ask_at(&self.directory()?, request)
+    }
+
+    /// The data directory of the server.
+    pub(crate) fn directory(&self) -> Result<DataDirectory, Failure> {
         let flags =
             Flags { data: self.data.clone(), config: self.config.clone(), ..Flags::default() };
         let configuration = Configuration::read(&flags, &|name| std::env::var_os(name))
             .map_err(Failure::of_configuration)?;
-        client::ask(&DataDirectory::at(configuration.data), request).map_err(|error| {
-            let help = error.help();
-            match error {
-                ClientError::Refused(_) => Failure::new("Refused", error.to_string(), help),
-                ClientError::NoServer { .. } | ClientError::Broken { .. } => {
-                    Failure::because("NoAnswer", &error, help)
-                }
-            }
-        })
+        Ok(DataDirectory::at(configuration.data))
     }
+}
+
+/// Asks the server of a data directory.
+pub(crate) fn ask_at(directory: &DataDirectory, request: Request) -> Result<Answer, Failure> {
+    client::ask(directory, request).map_err(|error| {
+        let help = error.help();
+        match error {
+            ClientError::Refused(_) => Failure::new("Refused", error.to_string(), help),
+            ClientError::NoServer { .. } | ClientError::Broken { .. } => {
+                Failure::because("NoAnswer", &error, help)
+            }
+        }
+    })
 }
 
 /// The arguments of a command that lists something.

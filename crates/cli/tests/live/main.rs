@@ -12,6 +12,7 @@ mod heal;
 mod instances;
 mod life;
 mod rules;
+mod run;
 mod running;
 mod ways;
 mod wire;

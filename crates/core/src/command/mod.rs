@@ -12,6 +12,7 @@ mod network;
 mod outcome;
 mod paging;
 mod rule;
+mod run;
 mod service;
 mod tag;
 
@@ -48,6 +49,7 @@ pub use paging::{Page, Paging};
 pub use rule::{
     Authorize, ModifiedRule, ModifyRule, Revoke, RevokedRules, RuleFields, RuleRow, RuleSpec,
 };
+pub use run::{NoRunDevice, RunDevice, RunIpv6, StartRun};
 pub use service::{DescribeEndpoints, Service};
 pub use tag::{
     DescribeTags, ListTagResources, MoveResourceGroup, Resource, ResourceKind, TagCountRow,
@@ -361,6 +363,13 @@ pub enum Command {
     },
     /// Administrative: all bindings, by interface.
     DescribeBindings,
+    /// Administrative: make an interface and tie it to the device of a run.
+    StartRun(StartRun),
+    /// Administrative: untie and delete it.
+    EndRun {
+        /// The device.
+        device: RunDevice,
+    },
 }
 
 impl Command {
@@ -446,7 +455,9 @@ impl Command {
             | Self::ShareVpc { .. }
             | Self::UnshareVpc { .. }
             | Self::BindInterface { .. }
-            | Self::UnbindInterface { .. } => true,
+            | Self::UnbindInterface { .. }
+            | Self::StartRun(_)
+            | Self::EndRun { .. } => true,
         }
     }
 }

@@ -3,7 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::command::Context;
+use crate::command::{Context, RunDevice};
 use crate::error::ApiError;
 use crate::ids::NetworkInterfaceId;
 use crate::records::{Binding, Change, Record, RecordKey};
@@ -31,6 +31,12 @@ impl State {
                 .at("NetworkInterfaceId")
                 .help("Unbind it first."));
         }
+        if RunDevice::of(device).is_some() {
+            let message = alloc::format!("`{device}` is a name for devices of runs.");
+            return Err(ApiError::forbidden("InvalidOperation.DeviceOfRun", message)
+                .at("Device")
+                .help("Give the device another name."));
+        }
         if let Some(other) = self.index.devices.get(device) {
             let message = alloc::format!("`{device}` is bound to `{other}` already.");
             return Err(ApiError::forbidden("InvalidOperation.DeviceInUse", message)
@@ -46,11 +52,18 @@ impl State {
     }
 
     pub(super) fn unbind(&self, interface: &NetworkInterfaceId) -> Result<Decision, ApiError> {
-        if !self.bindings.contains_key(interface) {
+        let Some(bound) = self.bindings.get(interface) else {
             let message = alloc::format!("`{interface}` is not bound.");
             return Err(
                 ApiError::not_found("InvalidBinding.NotFound", message).at("NetworkInterfaceId")
             );
+        };
+        // Its command would run on without rules.
+        if RunDevice::of(&bound.device).is_some() {
+            let message = alloc::format!("`{interface}` is that of a run.");
+            return Err(ApiError::forbidden("InvalidOperation.DeviceOfRun", message)
+                .at("NetworkInterfaceId")
+                .help("End the command of that run; its interface goes with it."));
         }
         Ok(Decision::done(vec![Change::Delete(RecordKey::Binding(interface.clone()))]))
     }

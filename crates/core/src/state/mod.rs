@@ -19,6 +19,7 @@ mod multimap;
 mod rule_quota;
 mod rule_table;
 mod rules;
+mod run;
 mod service;
 mod share;
 mod spans;
@@ -48,6 +49,7 @@ use crate::text::ClientToken;
 use crate::world::World;
 use index::Index;
 use rule_table::RuleTable;
+pub use vswitch::Gateways;
 
 /// A group with its rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -256,6 +258,8 @@ impl State {
             Command::DescribeOwnedVpcs => Ok(self.describe_owned_vpcs()),
             Command::BindInterface { interface, device } => self.bind(context, interface, device),
             Command::UnbindInterface { interface } => self.unbind(interface),
+            Command::StartRun(command) => self.start_run(context, command),
+            Command::EndRun { device } => self.end_run(device),
             Command::DescribeBindings => {
                 Ok(Decision::read(Outcome::Bindings(self.bindings.values().cloned().collect())))
             }

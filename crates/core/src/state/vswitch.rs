@@ -1,7 +1,7 @@
 //! vSwitches: a part of a VPC's blocks, in a zone, out of which interfaces get their addresses.
 use alloc::vec;
 use alloc::vec::Vec;
-use core::net::{IpAddr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::command::{
     Context, CreateVSwitch, DescribeRouteTables, DescribeVSwitches, Edit, ModifyVSwitchAttribute,
@@ -32,6 +32,21 @@ pub(super) fn usable(block: Prefix) -> (u128, u128) {
         Family::V6 => RESERVED_AT_END_IPV6,
     };
     (first + RESERVED_AT_START, last - at_end)
+}
+
+/// The address that a block keeps for whoever routes for it: the last but two, which no interface
+/// gets.
+fn gateway(block: Prefix) -> u128 {
+    block.range().1 - 2
+}
+
+/// Where the packets of a vSwitch's interfaces go that leave it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gateways {
+    /// In IPv4.
+    pub ipv4: Ipv4Addr,
+    /// In IPv6, where the vSwitch has a block of it.
+    pub ipv6: Option<Ipv6Addr>,
 }
 
 fn overlapped() -> ApiError {
@@ -101,6 +116,14 @@ impl State {
 
     pub(super) fn vswitches_of(&self, vpc: &VpcId) -> impl Iterator<Item = &VSwitch> {
         self.index.vswitches_of_vpc.get(vpc).filter_map(|id| self.vswitches.get(id))
+    }
+
+    /// The addresses that a vSwitch keeps for its router.
+    pub fn gateways(&self, vswitch: &VSwitchId) -> Option<Gateways> {
+        let vswitch = self.vswitches.get(vswitch)?;
+        let ipv4 = u32::try_from(gateway(vswitch.cidr)).ok()?;
+        let ipv6 = vswitch.ipv6_cidr.map(|block| Ipv6Addr::from_bits(gateway(block)));
+        Some(Gateways { ipv4: Ipv4Addr::from_bits(ipv4), ipv6 })
     }
 
     /// The /64 of this number in the VPC's /56, if no other vSwitch has it.

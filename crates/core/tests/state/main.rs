@@ -14,6 +14,7 @@ mod lists;
 mod model;
 mod networks;
 mod rules;
+mod runs;
 mod scale;
 mod show;
 mod tags;

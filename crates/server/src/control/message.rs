@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::control::account::{AccountRow, Kept, KeyRow, NewKey, VpcRow};
+use crate::control::run::RunRow;
 
 /// The version of this language. It changes when a line of before would be misunderstood.
 pub const VERSION: u32 = 1;
@@ -120,15 +121,38 @@ pub enum Request {
     },
     /// List the VPCs of all accounts.
     Vpcs {},
+    /// Make an interface for a run and tie it to the run's device.
+    StartRun {
+        /// The name of the device, under which the run holds its lease.
+        device: String,
+        /// The ids of the groups.
+        groups: Vec<String>,
+        /// The id of the vSwitch; empty: the only one.
+        vswitch: String,
+        /// Its address; empty: the lowest free one.
+        address: String,
+        /// Its address in IPv6: `any` one, this one, or none where it is empty.
+        ipv6: String,
+        /// How long to wait until the policy is in force, in milliseconds.
+        wait_timeout_ms: u64,
+    },
+    /// Untie and delete the interface of a run.
+    EndRun {
+        /// The name of the device.
+        device: String,
+        /// How long to wait until the device is released, in milliseconds.
+        wait_timeout_ms: u64,
+    },
 }
 
 impl Request {
     /// How long its answer may wait for the host, in milliseconds.
     pub fn wait_timeout_ms(&self) -> u64 {
         match self {
-            Request::Bind { wait_timeout_ms, .. } | Request::Unbind { wait_timeout_ms, .. } => {
-                *wait_timeout_ms
-            }
+            Request::Bind { wait_timeout_ms, .. }
+            | Request::Unbind { wait_timeout_ms, .. }
+            | Request::StartRun { wait_timeout_ms, .. }
+            | Request::EndRun { wait_timeout_ms, .. } => *wait_timeout_ms,
             Request::Bindings {}
             | Request::Hits {}
             | Request::Drops {}
@@ -176,7 +200,7 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {
-    /// To `bind` and `unbind`.
+    /// To `bind`, `unbind` and `end-run`.
     Changed(Changed),
     /// To `bindings`.
     Bindings(Vec<BindingRow>),
@@ -200,6 +224,8 @@ pub enum Answer {
     Keys(Vec<KeyRow>),
     /// To `vpcs`.
     Vpcs(Vec<VpcRow>),
+    /// To `start-run`.
+    Run(RunRow),
     /// To what is done when it is kept.
     Kept(Kept),
 }

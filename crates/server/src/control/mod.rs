@@ -6,4 +6,5 @@
 pub mod account;
 pub mod client;
 pub mod message;
+pub mod run;
 pub(crate) mod server;

@@ -28,6 +28,7 @@ use crate::clock::Clock;
 use crate::control::message::{
     Answer, BindingRow, Changed, Problem, Reply, Request, Status, read_question,
 };
+use crate::control::run;
 use crate::host::{Asker, Host, HostView, Waited};
 use crate::limits::Limits;
 use crate::listen::stopped;
@@ -197,6 +198,13 @@ impl Administration {
             Request::ShareVpc { vpc, account } => self.share_vpc(&vpc, &account).await,
             Request::UnshareVpc { vpc, account } => self.unshare_vpc(&vpc, &account).await,
             Request::Vpcs {} => self.vpcs(),
+            Request::StartRun { device, groups, vswitch, address, ipv6, wait_timeout_ms } => {
+                let asked = run::Asked { device, groups, vswitch, address, ipv6 };
+                self.start_run(asked, wait_timeout_ms).await
+            }
+            Request::EndRun { device, wait_timeout_ms } => {
+                self.end_run(&device, wait_timeout_ms).await
+            }
         }
     }
 
@@ -207,13 +215,23 @@ impl Administration {
         wait_timeout_ms: u64,
     ) -> Result<Answer, Problem> {
         let committed = self.queue.write(administrative(command)).await.map_err(problem)?;
+        let changed = self.wait_for(committed.revision, interface, wait_timeout_ms).await;
+        Ok(Answer::Changed(changed))
+    }
+
+    /// How a change of an interface stands when it is in force, or the time is up.
+    pub(super) async fn wait_for(
+        &self,
+        revision: u64,
+        interface: &NetworkInterfaceId,
+        wait_timeout_ms: u64,
+    ) -> Changed {
         let timeout_ms = wait_timeout_ms.min(self.limits.wait_time_max_ms);
         let timeout = Duration::from_millis(timeout_ms);
-        let revision = committed.revision;
         let concerned = BTreeSet::from([interface.clone()]);
         let waited = Waited { revision, concerned: &concerned, asker: Asker::Operator };
         let enforcement = self.host.wait(timeout, &waited).await;
-        Ok(Answer::Changed(changed(revision, &enforcement, interface)))
+        changed(revision, &enforcement, interface)
     }
 
     /// What the state ties; how it stands is the host's to say.

@@ -202,6 +202,16 @@ impl Product {
         })
     }
 
+    /// Starts one of its other commands, with pipes.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn begin(&self, arguments: &[&str]) -> Result<Child, String> {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.spawn(&mut command)
+    }
+
     /// Runs one of its other commands to the end, whatever the end.
     ///
     /// # Errors
