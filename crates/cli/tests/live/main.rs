@@ -11,6 +11,7 @@ mod groups;
 mod heal;
 mod instances;
 mod life;
+mod lists;
 mod rules;
 mod run;
 mod running;

@@ -81,6 +81,8 @@ pub struct Estate {
     rules: BTreeMap<String, Rule>,
     made: usize,
     interfaces: BTreeMap<String, Interface>,
+    /// Prefix lists and port range lists: their ids by their names.
+    lists: BTreeMap<String, String>,
 }
 
 impl Estate {
@@ -111,6 +113,7 @@ impl Estate {
             rules: BTreeMap::new(),
             made: 0,
             interfaces: BTreeMap::new(),
+            lists: BTreeMap::new(),
         })
     }
 
@@ -273,6 +276,79 @@ impl Estate {
         Ok(instance)
     }
 
+    /// Makes a prefix list of these blocks, all of one family.
+    ///
+    /// # Errors
+    /// When the API refuses it.
+    pub fn create_prefix_list(&mut self, name: &str, blocks: &[&str]) -> Result<(), String> {
+        let is_ipv6 = blocks.iter().any(|block| block.contains(':'));
+        let family = if is_ipv6 { "IPv6" } else { "IPv4" };
+        let mut parameters = entries("Entry", "Cidr", blocks);
+        for (own, text) in
+            [("AddressFamily", family), ("PrefixListName", name), ("MaxEntries", "20")]
+        {
+            parameters.push((own.to_owned(), text.to_owned()));
+        }
+        let answer = self.client.call("CreatePrefixList", &borrowed(&parameters))?;
+        self.lists.insert(name.to_owned(), answer.text("/PrefixListId")?);
+        Ok(())
+    }
+
+    /// Makes a port range list of these ranges.
+    ///
+    /// # Errors
+    /// When the API refuses it.
+    pub fn create_port_range_list(&mut self, name: &str, ranges: &[&str]) -> Result<(), String> {
+        let mut parameters = entries("Entry", "PortRange", ranges);
+        for (own, text) in [("PortRangeListName", name), ("MaxEntries", "20")] {
+            parameters.push((own.to_owned(), text.to_owned()));
+        }
+        let answer = self.client.call("CreatePortRangeList", &borrowed(&parameters))?;
+        self.lists.insert(name.to_owned(), answer.text("/PortRangeListId")?);
+        Ok(())
+    }
+
+    /// The id of the list of this name.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn list(&self, name: &str) -> Result<&str, String> {
+        let found = self.lists.get(name);
+        found.map(String::as_str).ok_or_else(|| format!("no list `{name}`"))
+    }
+
+    /// Puts other entries into a prefix list; in force as demanded when this returns.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub fn modify_prefix_list(
+        &self,
+        name: &str,
+        added: &[&str],
+        removed: &[&str],
+    ) -> Result<Call, String> {
+        let mut parameters = entries("AddEntry", "Cidr", added);
+        parameters.extend(entries("RemoveEntry", "Cidr", removed));
+        parameters.push(("PrefixListId".to_owned(), self.list(name)?.to_owned()));
+        self.write("ModifyPrefixList", &borrowed(&parameters))
+    }
+
+    /// Puts other ranges into a port range list; in force as demanded when this returns.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub fn modify_port_range_list(
+        &self,
+        name: &str,
+        added: &[&str],
+        removed: &[&str],
+    ) -> Result<Call, String> {
+        let mut parameters = entries("AddEntry", "PortRange", added);
+        parameters.extend(entries("RemoveEntry", "PortRange", removed));
+        parameters.push(("PortRangeListId".to_owned(), self.list(name)?.to_owned()));
+        self.write("ModifyPortRangeList", &borrowed(&parameters))
+    }
+
     /// Adds a rule and finds its id.
     ///
     /// # Errors
@@ -372,11 +448,16 @@ impl Estate {
             ("SecurityGroupId".to_owned(), self.group(&line.group)?.to_owned()),
             ("Policy".to_owned(), line.policy.clone()),
             ("IpProtocol".to_owned(), line.protocol.clone()),
-            ("PortRange".to_owned(), line.ports.clone()),
             ("Priority".to_owned(), line.priority.clone()),
         ];
+        parameters.push(match line.ports.strip_prefix("ports:") {
+            Some(list) => ("PortRangeListId".to_owned(), self.list(list)?.to_owned()),
+            None => ("PortRange".to_owned(), line.ports.clone()),
+        });
         if let Some(group) = line.peer.strip_prefix("group:") {
             parameters.push((format!("{peer_side}GroupId"), self.group(group)?.to_owned()));
+        } else if let Some(list) = line.peer.strip_prefix("prefix:") {
+            parameters.push((format!("{peer_side}PrefixListId"), self.list(list)?.to_owned()));
         } else {
             parameters.push(self.cidr(peer_side, &line.peer)?);
         }
@@ -423,6 +504,12 @@ fn mac_of(text: &str) -> Result<Mac, String> {
 /// The action that adds this rule.
 pub fn authorize_action(line: &RuleLine) -> &'static str {
     if line.egress { "AuthorizeSecurityGroupEgress" } else { "AuthorizeSecurityGroup" }
+}
+
+/// Entries of a list as parameters: `Entry.1.Cidr` and so on.
+fn entries(list: &str, field: &str, texts: &[&str]) -> Vec<(String, String)> {
+    let name = |number: usize| format!("{list}.{number}.{field}");
+    (1..).zip(texts).map(|(number, text)| (name(number), (*text).to_owned())).collect()
 }
 
 fn borrowed(parameters: &[(String, String)]) -> Vec<(&str, &str)> {

@@ -4,6 +4,7 @@
 //! group extra enterprise                             a group, basic unless said otherwise
 //! instance a in a                                    an instance, in these groups
 //! web = a egress accept tcp 80/80 to outside         a rule of group `a`, named `web`
+//! in = a ingress accept tcp ports:web from prefix:p  a rule that names lists
 //! revoke web
 //! a joins extra                                      and `a leaves extra`
 //! inner a drop                                       members of `a` are judged by its rules
@@ -63,9 +64,9 @@ pub struct RuleLine {
     pub policy: String,
     /// As the API takes it.
     pub protocol: String,
-    /// As the API takes it.
+    /// As the API takes it, or `ports:NAME` of a port range list.
     pub ports: String,
-    /// A place, a CIDR, `anywhere`, `anywhere6`, or `group:NAME`.
+    /// A place, a CIDR, `anywhere`, `anywhere6`, `group:NAME`, or `prefix:NAME` of a prefix list.
     pub peer: String,
     /// 1 unless said otherwise.
     pub priority: String,
@@ -167,7 +168,7 @@ fn read_rule(name: &str, text: &str) -> Result<RuleLine, String> {
         return Err("a rule is: NAME = GROUP DIRECTION POLICY PROTOCOL …".to_owned());
     };
     let (ports, rest) = match rest {
-        [ports, rest @ ..] if ports.contains('/') => (*ports, rest),
+        [ports, rest @ ..] if ports.contains('/') || ports.starts_with("ports:") => (*ports, rest),
         _ => ("-1/-1", rest),
     };
     let egress = *direction == "egress";
