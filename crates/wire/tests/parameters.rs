@@ -3,10 +3,23 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use portcullis_wire::ecs::action::{self, Action, Kind};
+
+/// How many parameters the list has.
+const PUBLISHED: usize = 950;
+/// Actions that it does not have: of other SDKs, or offered under no version any more.
+const UNLISTED: [&str; 7] = [
+    "DescribeBandwidthPackages",
+    "DescribeEipAddresses",
+    "DescribeEndpoints",
+    "DescribeNatGateways",
+    "DescribeNetworkAcls",
+    "DescribeTags",
+    "GetCallerIdentity",
+];
 
 /// One line of the list.
 struct Published {
@@ -70,7 +83,20 @@ fn no_published_parameter_is_forgotten() {
         }
     }
     assert!(forgotten.is_empty(), "{forgotten:#?}");
-    assert!(published.len() > 900, "only {} parameters are listed", published.len());
+    // No line of the list goes by itself.
+    assert_eq!(published.len(), PUBLISHED);
+}
+
+#[test]
+fn every_action_is_listed_or_known_not_to_be() {
+    let published = published();
+    let is_listed = |action: &Action| {
+        let own = |row: &Published| table(row).is_some_and(|of| std::ptr::eq(of, action));
+        published.iter().any(own)
+    };
+    let unlisted: BTreeSet<&str> =
+        action::all().filter(|action| !is_listed(action)).map(|action| action.name).collect();
+    assert_eq!(unlisted, UNLISTED.into());
 }
 
 #[test]

@@ -261,6 +261,12 @@ impl State {
         context: &Context<'_>,
         command: &MoveResourceGroup,
     ) -> Result<Decision, ApiError> {
+        if command.resource.kind() == ResourceKind::VSwitch {
+            let message = "A vSwitch is in the resource group of its VPC.";
+            return Err(ApiError::not_found("InvalidResourceType.NotFound", message)
+                .at("ResourceType")
+                .help("Move the VPC."));
+        }
         self.relabel(context, core::slice::from_ref(&command.resource), |old| {
             let resource_group = Some(command.resource_group.clone());
             Ok(Labels { resource_group, ..old.clone() })

@@ -32,6 +32,9 @@ fn addresses_come_and_go() {
         eni b vswitch=plain groups=g more=49
         assign b more=1 => 403 InvalidOperation.Ipv4CountExceeded PrivateIpAddress
         assign6 b more-ipv6=1 => 403 InvalidVSwitch.Ipv6NotTurnOn VSwitchId
+        assign a => 400 MissingParameter PrivateIpAddress
+        assign6 a => 400 MissingParameter Ipv6Address
+        unassign a => 400 MissingParameter PrivateIpAddress
         assign eni-none more=1 => 404 InvalidEniId.NotFound NetworkInterfaceId
         assign a more=1 as=other => 404 InvalidEniId.NotFound NetworkInterfaceId
         unassign a secondary=10.0.0.3,10.0.0.3

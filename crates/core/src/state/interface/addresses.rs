@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::choice::{self, Taken};
 use super::membership::Entrance;
 use super::{interface_not_found, vswitch_not_found};
-use crate::command::{AssignAddresses, Context, UnassignAddresses, Written};
+use crate::command::{AssignAddresses, Context, UnassignAddresses, WantedAddresses, Written};
 use crate::error::ApiError;
 use crate::limits::{INTERFACE_PREFIXES_MAX, IPV6_ADDRESSES_MAX, SECONDARY_ADDRESSES_MAX};
 use crate::records::{Change, InterfaceRecord, Record, VSwitch};
@@ -68,7 +68,7 @@ impl State {
         context: &Context<'_>,
         command: &AssignAddresses,
     ) -> Result<Decision, ApiError> {
-        let (old, vswitch, pool) = self.assignee(context, command)?;
+        let (old, vswitch, pool) = self.assignee(context, command, "PrivateIpAddress")?;
         let chosen = choice::more_ipv4(vswitch, pool, &command.addresses)?;
         let mut record = old.clone();
         record.secondary.extend(&chosen.secondary);
@@ -86,7 +86,7 @@ impl State {
         context: &Context<'_>,
         command: &AssignAddresses,
     ) -> Result<Decision, ApiError> {
-        let (old, vswitch, pool) = self.assignee(context, command)?;
+        let (old, vswitch, pool) = self.assignee(context, command, "Ipv6Address")?;
         let chosen = choice::ipv6(vswitch, pool, &mut Taken::default(), &command.addresses)?;
         let mut record = old.clone();
         record.ipv6.extend(&chosen.addresses);
@@ -104,7 +104,11 @@ impl State {
         &self,
         context: &Context<'_>,
         command: &AssignAddresses,
+        place: &'static str,
     ) -> Result<(&InterfaceRecord, &VSwitch, &Pool), ApiError> {
+        if command.addresses == WantedAddresses::default() {
+            return Err(nothing_named(place));
+        }
         let record =
             self.own_interface(context, &command.interface).ok_or_else(interface_not_found)?;
         let vswitch = self.vswitches.get(&record.vswitch).ok_or_else(vswitch_not_found)?;
@@ -142,6 +146,12 @@ impl State {
         context: &Context<'_>,
         command: &UnassignAddresses,
     ) -> Result<Decision, ApiError> {
+        let UnassignAddresses { interface: _, secondary, ipv4_prefixes, ipv6, ipv6_prefixes } =
+            command;
+        let has_prefixes = !ipv4_prefixes.is_empty() || !ipv6_prefixes.is_empty();
+        if secondary.is_empty() && ipv6.is_empty() && !has_prefixes {
+            return Err(nothing_named("PrivateIpAddress"));
+        }
         let old =
             self.own_interface(context, &command.interface).ok_or_else(interface_not_found)?;
         if command.secondary.contains(&old.primary) {
@@ -163,6 +173,11 @@ impl State {
         };
         Ok(Decision::done(changes))
     }
+}
+
+/// A call that would change nothing says more about its sender than about the interface.
+fn nothing_named(place: &'static str) -> ApiError {
+    ApiError::invalid("MissingParameter", "The call names no address and no prefix.").at(place)
 }
 
 /// Removes `gone`, all of which must be there; one that is named twice goes once.

@@ -266,16 +266,16 @@ impl Pair {
             wanted.secondary_count = all.secondary_count;
             wanted.ipv4_prefix_count = all.ipv4_prefix_count;
         }
-        if wanted.count() == 1 {
-            // Nothing is asked for; the way in refuses that.
-            *(if is_ipv6 { &mut wanted.ipv6_count } else { &mut wanted.secondary_count }) = 1;
-        }
         let assigned =
             AssignAddresses { interface: parsed(&id), addresses: wanted_addresses(&wanted) };
         let command = match is_ipv6 {
             true => Command::AssignIpv6Addresses(assigned),
             false => Command::AssignPrivateIpAddresses(assigned),
         };
+        if wanted.count() == 1 {
+            self.send(&command, &only("MissingParameter"));
+            return;
+        }
         let Some(old) = old else {
             self.send(&command, &only("InvalidEniId.NotFound"));
             return;
@@ -329,6 +329,10 @@ impl Pair {
             ipv6: wanted.ipv6,
             ipv6_prefixes: wanted.ipv6_prefixes,
         });
+        if gone == Own::default() {
+            self.send(&command, &only("MissingParameter"));
+            return;
+        }
         let Some(old) = self.who.own(&self.model.interfaces, &id).cloned() else {
             self.send(&command, &only("InvalidEniId.NotFound"));
             return;

@@ -142,15 +142,16 @@ impl Pair {
 
     pub(super) fn move_resource_group(&mut self) {
         let (kind, id) = self.some_resource();
-        if kind == ResourceKind::VSwitch {
-            // It is in that of its VPC; the way in refuses it.
-            return;
-        }
         let group = self.one_of(&["rg-a", "rg-b"]);
         let command = Command::MoveResourceGroup(MoveResourceGroup {
             resource: kind.resource(&id).unwrap(),
             resource_group: parsed(group),
         });
+        if kind == ResourceKind::VSwitch {
+            // It is in that of its VPC.
+            self.send(&command, &only("InvalidResourceType.NotFound"));
+            return;
+        }
         self.relabel(&[(kind, id)], &command, |old| Labels {
             group: Some(group.to_string()),
             ..old.clone()
