@@ -3,6 +3,7 @@
 use super::{PATIENCE, scene, scenes};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use portcullis_server::limits::Limits;
 use portcullis_testkit::lab::probe::listen_tcp;
 use portcullis_testkit::lab::scene::Scene;
 use portcullis_testkit::lab::topology::{OUTSIDE, OUTSIDE_V6};
@@ -331,6 +332,21 @@ time.sleep(1000)
     until_nothing_left(&scene);
 }
 
+/// What stands between the two is killed: the command goes too, and the run takes all away itself.
+#[test]
+fn a_killed_half_inside_ends_the_run() {
+    let Some(mut scene) = scene() else { return };
+    prepare(&mut scene);
+    let running = two_ports(&scene, &[], OUTSIDE.into());
+    let outer = running.child.id();
+    let children = std::fs::read_to_string(format!("/proc/{outer}/task/{outer}/children")).unwrap();
+    let inner: i32 = children.trim().parse().unwrap();
+    kill(Pid::from_raw(inner), Signal::SIGKILL).unwrap();
+    let ended = running.end();
+    assert_eq!(ended.status.signal(), Some(Signal::SIGKILL as i32), "{ended:?}");
+    assert!(nothing_left(&scene));
+}
+
 /// The rules hold while there is no server, the command goes on, and what is left at its end goes
 /// when a server is there.
 #[test]
@@ -398,7 +414,8 @@ fn addresses_routes_and_name_servers_are_as_told() {
 
 #[test]
 fn many_at_once_have_each_their_own() {
-    const MANY: usize = 8;
+    // More than the control socket has places for.
+    const MANY: usize = Limits::CONTROL_CONNECTIONS_MAX + 8;
     let Some(mut scene) = scene() else { return };
     prepare(&mut scene);
     let look = "ip -o -4 address show scope global; exec cat";

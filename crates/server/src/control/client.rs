@@ -5,13 +5,18 @@
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use crate::control::message::{Answer, Outcome, Problem, Question, Reply, Request, VERSION};
+use crate::control::message::{
+    Answer, Outcome, Problem, Question, Reply, Request, TOO_MANY_CONNECTIONS, VERSION,
+};
 use crate::directory::DataDirectory;
 
 /// How long a server may take beyond what the question itself asks to wait.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Between two attempts at a server that has too many conversations.
+const PAUSE: Duration = Duration::from_millis(20);
 /// Bytes of an answer: a line for each rule of a full host.
 const ANSWER_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
@@ -42,6 +47,15 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// Whether the server had no place for the question, and so has not read it.
+    fn is_crowd(&self) -> bool {
+        match self {
+            ClientError::NoServer { .. } => false,
+            ClientError::Broken { source, .. } => source.kind() == io::ErrorKind::BrokenPipe,
+            ClientError::Refused(problem) => problem.code == TOO_MANY_CONNECTIONS,
+        }
+    }
+
     /// What to do next.
     pub fn help(&self) -> String {
         match self {
@@ -56,11 +70,22 @@ impl ClientError {
     }
 }
 
-/// Asks the server of a data directory.
+/// Asks the server of a data directory. One that has too many conversations is asked again for a
+/// while.
 ///
 /// # Errors
 /// See [`ClientError`].
 pub fn ask(directory: &DataDirectory, request: Request) -> Result<Answer, ClientError> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match ask_once(directory, request.clone()) {
+            Err(error) if error.is_crowd() && Instant::now() < until => sleep(PAUSE),
+            done => return done,
+        }
+    }
+}
+
+fn ask_once(directory: &DataDirectory, request: Request) -> Result<Answer, ClientError> {
     let path = directory.control_socket();
     let stream = match UnixStream::connect(&path) {
         Ok(stream) => stream,
