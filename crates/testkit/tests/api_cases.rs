@@ -94,6 +94,23 @@ const WITHOUT_CASE: &[(&str, &str, &str)] = &[
     ("RequestTimeout", "crates/server/tests/bounds.rs", "a_slow_client_is_told_or_cut"),
     ("ServiceUnavailable", "crates/server/tests/bounds.rs", "connections_are_counted"),
     ("TooManyConnections", "crates/server/tests/control.rs", "the_socket_keeps_its_bounds"),
+    // Of runs, which the API does not know.
+    (
+        "InvalidOperation.DeviceOfRun",
+        "crates/core/tests/state/runs.rs",
+        "an_interface_comes_with_its_binding_and_goes_with_it",
+    ),
+    (
+        "InvalidRun.NotFound",
+        "crates/core/tests/state/runs.rs",
+        "an_interface_comes_with_its_binding_and_goes_with_it",
+    ),
+    (
+        "InvalidVSwitchId.Ambiguous",
+        "crates/core/tests/state/runs.rs",
+        "a_vswitch_is_named_where_there_are_several",
+    ),
+    ("TooManyRuns", "crates/core/tests/state/runs.rs", "a_host_has_so_many_runs_and_no_more"),
     ("QuestionTooLong", "crates/server/tests/control.rs", "the_socket_keeps_its_bounds"),
     ("UnknownVersion", "crates/server/src/control/message.rs", "what_is_not_understood_is_refused"),
 ];

@@ -8,13 +8,13 @@ use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::control::message::{
-    Answer, Outcome, Problem, Question, Reply, Request, TOO_MANY_CONNECTIONS, VERSION,
-};
+use crate::control::message::{Answer, Outcome, Problem, Question, Reply, Request, VERSION};
 use crate::directory::DataDirectory;
 
 /// How long a server may take beyond what the question itself asks to wait.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// What a server says that has no place for one more conversation.
+const TOO_MANY_CONNECTIONS: &str = "TooManyConnections";
 /// Between two attempts at a server that has too many conversations.
 const PAUSE: Duration = Duration::from_millis(20);
 /// Bytes of an answer: a line for each rule of a full host.

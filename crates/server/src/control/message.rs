@@ -12,9 +12,6 @@ use crate::control::run::RunRow;
 /// The version of this language. It changes when a line of before would be misunderstood.
 pub const VERSION: u32 = 1;
 
-/// The refusal of a server that has no place for one more conversation.
-pub(super) const TOO_MANY_CONNECTIONS: &str = "TooManyConnections";
-
 /// One line from a client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {

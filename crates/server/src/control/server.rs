@@ -26,8 +26,7 @@ use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::control::message::{
-    Answer, BindingRow, Changed, Problem, Reply, Request, Status, TOO_MANY_CONNECTIONS,
-    read_question,
+    Answer, BindingRow, Changed, Problem, Reply, Request, Status, read_question,
 };
 use crate::control::run;
 use crate::host::{Asker, Host, HostView, Waited};
@@ -111,7 +110,7 @@ pub(crate) async fn listen(
 
 async fn turn_away(mut stream: UnixStream) -> io::Result<()> {
     let help = "close some of them, then try again";
-    let problem = Problem::new(TOO_MANY_CONNECTIONS, "too many control connections", help, "");
+    let problem = Problem::new("TooManyConnections", "too many control connections", help, "");
     stream.write_all(&line(&Reply::problem(problem))).await
 }
 
