@@ -129,8 +129,15 @@ pub trait Kernel {
     /// What was counted at a slot, by direction, verdict and reason; what never happened is left
     /// out.
     fn reasons(&self, slot: u32) -> io::Result<Vec<ReasonCount>>;
-    /// What time does by itself: removes flows that have idled out, takes events from the kernel.
-    fn upkeep(&mut self) -> io::Result<()>;
+    /// What time does by itself: removes flows that have idled out. Afterwards no flow names one
+    /// of the `retired` rule counters, unless it is judged by a rule that has it.
+    fn upkeep(&mut self, retired: &[u32]) -> io::Result<()>;
+    /// Events of a slot that the kernel left out, ever.
+    fn events_lost(&self, slot: u32) -> u64;
+    /// Flow entries of a slot.
+    fn flow_count(&self, slot: u32) -> u64;
+    /// A name of the memory that rule counters stand in, which no other memory ever has.
+    fn counters_name(&self) -> io::Result<String>;
     /// Sets rule counters to zero.
     fn zero_counters(&mut self, counters: &[u32]) -> io::Result<()>;
     /// Returns when no packet is being judged that could have seen what was there before the call.

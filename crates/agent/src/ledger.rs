@@ -186,6 +186,11 @@ impl LedgerFile {
         Ok(Self { directory: directory.into() })
     }
 
+    /// The agent's own directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// The ledger of this boot; `None` if there is none: no file, one of an earlier boot, or one
     /// that cannot be read (then a warning says so, and the agent begins closed).
     pub fn load(&self, boot_id: &str) -> io::Result<Option<Ledger>> {

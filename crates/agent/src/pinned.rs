@@ -6,11 +6,16 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use portcullis_core::host::Report;
 
+use crate::flow_log::{self, FlowLogSettings};
+use crate::hub::Hub;
 use crate::ledger::{LedgerFile, boot_id};
+use crate::reader::{self, Reader};
 use crate::run::{Agent, CHECK_S_DEFAULT, PICK_UP_S_DEFAULT, Settings};
 use crate::sys::{Datapath, Hook, Instance, Sizes};
 use crate::thread::{self, AgentHandle};
@@ -31,6 +36,8 @@ pub struct HostSettings {
     pub sizes: Sizes,
     /// What the operator decides about verdicts on this host.
     pub switches: Switches,
+    /// What is logged of flows, and where.
+    pub flow_log: Option<FlowLogSettings>,
 }
 
 /// What the meaning of a verdict leaves to the host, the same for all its interfaces.
@@ -100,14 +107,24 @@ pub fn detach_all(instance: &str) -> io::Result<usize> {
 pub fn start(
     settings: HostSettings,
     report: impl FnMut(Report) + Send + 'static,
-) -> io::Result<(AgentHandle, JoinHandle<()>)> {
+) -> io::Result<Host> {
     let instance = Instance::new(&settings.instance)?;
     let lock = InstanceLock::take(&settings.instance)?;
     let datapath = Datapath::open(&instance, &settings.sizes, settings.hook)?;
     let switches = settings.switches;
     datapath.set_any_link_local(switches.any_link_local)?;
     datapath.set_dhcp4_servers(&switches.dhcp_servers)?;
-    let mut events = datapath.events()?;
+    let hub = Arc::new(Hub::default());
+    let reader = Arc::new(Reader::new(datapath.events()?, datapath.flow_table()?, hub.clone()));
+    let unwritten = Arc::new(AtomicU64::new(0));
+    let log = match settings.flow_log {
+        Some(log) => {
+            let (listener, thread) = flow_log::start(log, unwritten.clone())?;
+            hub.keep(listener);
+            Some(thread)
+        }
+        None => None,
+    };
     let file = LedgerFile::new(&settings.directory)?;
     let of_agent = Settings {
         boot_id: boot_id()?,
@@ -115,13 +132,59 @@ pub fn start(
         keep_established: switches.keep_established,
         check_s: switches.check_s,
     };
-    let agent = Agent::new(datapath, file, of_agent)?;
-    let log_events = move || {
-        // Held for as long as the thread runs.
+    let mut agent = Agent::new(datapath, file, of_agent)?;
+    agent.tell_names_to(reader.clone());
+    let read = reader::start(&reader)?;
+    // Held for as long as the thread runs.
+    let (handle, thread) = thread::start(agent, report, move || {
         let _ = &lock;
-        while let Some(event) = events.next_event() {
-            tracing::debug!(target: "portcullis::flows", ?event);
-        }
-    };
-    thread::start(agent, report, log_events)
+    })?;
+    Ok(Host { agent: handle, thread, watch: Watch { reader, unwritten }, read, log })
+}
+
+/// A running agent of this host.
+pub struct Host {
+    /// Speaks to it.
+    pub agent: AgentHandle,
+    /// Shows what passes.
+    pub watch: Watch,
+    thread: JoinHandle<()>,
+    read: JoinHandle<()>,
+    log: Option<JoinHandle<()>>,
+}
+
+impl Host {
+    /// Ends the agent. What the kernel enforces stays in place; what was read out is logged.
+    /// True if every thread came to its own end.
+    pub fn stop(self) -> bool {
+        self.agent.stop();
+        let Self { thread, watch, read, log, .. } = self;
+        let ended = thread.join();
+        watch.reader.read_out();
+        watch.reader.hub().close();
+        watch.reader.stop();
+        [Some(ended), Some(read.join()), log.map(JoinHandle::join)]
+            .into_iter()
+            .flatten()
+            .all(|e| e.is_ok())
+    }
+}
+
+/// Shows what passes at this host: live flows, and events as they come.
+#[derive(Clone)]
+pub struct Watch {
+    reader: Arc<Reader>,
+    unwritten: Arc<AtomicU64>,
+}
+
+impl Watch {
+    /// The reader of events and flows.
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// Events that the flow log's disk did not take.
+    pub fn unwritten(&self) -> u64 {
+        self.unwritten.load(Ordering::Relaxed)
+    }
 }

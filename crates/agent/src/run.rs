@@ -6,6 +6,7 @@
 //! to it.
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::sync::Arc;
 
 use portcullis_compile::numbers::Numbers;
 use portcullis_core::host::{Desired, Report};
@@ -14,11 +15,14 @@ use portcullis_core::verdict::DecidingRule;
 use crate::attach;
 use crate::audit::{Heals, Kind, Turns};
 use crate::device::Devices;
+use crate::event::Calendar;
 use crate::execute::{carry_out_attach, carry_out_policy, read_back};
+use crate::hits::{Hits, Total};
 use crate::installed::Installed;
-use crate::kernel::{Kernel, SlotWord, TORN};
+use crate::kernel::{Count, Kernel, SlotWord, TORN};
 use crate::ledger::{Ledger, LedgerFile};
 use crate::policy::{self, Books};
+use crate::reader::Reader;
 
 /// How long packets of flows that were running before an interface's first policy may begin
 /// entries, unless configured.
@@ -55,6 +59,13 @@ pub struct Agent<K> {
     settled: Option<Devices>,
     turns: Turns,
     heals: Heals,
+    /// Rules that some policy has, wanted or last good, as of a pass that came through.
+    live: Option<BTreeSet<DecidingRule>>,
+    hits: Hits,
+    /// Who reads the kernel's events.
+    reader: Option<Arc<Reader>>,
+    /// Events that each slot had lost when it was last asked.
+    events_lost: BTreeMap<u32, u64>,
 }
 
 impl<K: Kernel> Agent<K> {
@@ -62,6 +73,7 @@ impl<K: Kernel> Agent<K> {
     pub fn new(mut kernel: K, file: LedgerFile, settings: Settings) -> io::Result<Self> {
         let loaded = file.load(&settings.boot_id)?;
         let known = loaded.and_then(|ledger| Some((ledger.numbers()?, ledger)));
+        let hits = Hits::load(file.directory(), kernel.counters_name()?, known.is_some());
         let (numbers, ledger) = match known {
             Some(known) => known,
             None => {
@@ -81,7 +93,84 @@ impl<K: Kernel> Agent<K> {
             settled: None,
             turns: Turns::default(),
             heals: Heals::default(),
+            live: None,
+            hits,
+            reader: None,
+            events_lost: BTreeMap::new(),
         })
+    }
+
+    /// Lets this reader know what the kernel's numbers stand for.
+    pub fn tell_names_to(&mut self, reader: Arc<Reader>) {
+        self.reader = Some(reader);
+        self.tell_names();
+    }
+
+    /// What time does by itself: flows idle out, events are read out, and the counters of rules
+    /// that no policy has any more are zeroed and may be given again.
+    pub fn upkeep(&mut self) -> io::Result<()> {
+        // A pass that failed has not said which rules are used.
+        let live = self.installed.as_ref().and_then(|_| self.live.take());
+        let is_gone = |rule: &DecidingRule| live.as_ref().is_some_and(|live| !live.contains(rule));
+        let gone = self.numbers.rules().filter(|(_, rule)| is_gone(rule));
+        let retired: Vec<u32> = gone.map(|(number, _)| number).collect();
+        self.kernel.upkeep(&retired)?;
+        if let Some(reader) = &self.reader {
+            let handles: BTreeSet<u64> = self.ledger.places().map(|(_, p)| p.handle).collect();
+            let retired: BTreeSet<u32> = retired.iter().copied().collect();
+            reader.settle(|handle| handles.contains(&handle), |number| !retired.contains(&number));
+        }
+        if !retired.is_empty() {
+            self.kernel.zero_counters(&retired)?;
+        }
+        if let Some(live) = live {
+            self.numbers.retain_rules(|rule| live.contains(rule));
+            self.hits.keep(&live);
+        }
+        self.tell_lost();
+        Ok(())
+    }
+
+    /// Tells how many events the kernel has left out since it was last asked.
+    fn tell_lost(&mut self) {
+        let Some(reader) = &self.reader else { return };
+        for (name, place) in self.ledger.places() {
+            let now = self.kernel.events_lost(place.slot);
+            let before = self.events_lost.insert(place.slot, now).unwrap_or(now);
+            if now > before {
+                reader.tell_lost(name, now - before);
+            }
+        }
+    }
+
+    fn tell_names(&self) {
+        if let Some(reader) = &self.reader {
+            let rules = self.numbers.rules().map(|(number, rule)| (number, rule.clone()));
+            reader.learn(&self.ledger, rules);
+        }
+    }
+
+    /// What a rule has decided since it was made, as far as this host knows.
+    pub fn total(&self, number: u32, rule: &DecidingRule, calendar: Calendar) -> io::Result<Total> {
+        Ok(self.hits.before(rule).and(self.counted(number, calendar)?))
+    }
+
+    fn counted(&self, number: u32, calendar: Calendar) -> io::Result<Total> {
+        let Count { packets, bytes, last_seen_ns } = self.kernel.counter(number)?;
+        let last_hit_unix_ms = if packets == 0 { 0 } else { calendar.unix_ms(last_seen_ns) };
+        Ok(Total { packets, bytes, last_hit_unix_ms })
+    }
+
+    /// What makes the hits as they are now durable; it may be done elsewhere.
+    pub fn save_hits(
+        &self,
+        calendar: Calendar,
+    ) -> io::Result<impl FnOnce() -> io::Result<()> + Send + 'static> {
+        let counted = |(number, rule): (u32, &DecidingRule)| {
+            Ok((rule.clone(), self.counted(number, calendar)?))
+        };
+        let counted = self.numbers.rules().map(counted).collect::<io::Result<Vec<_>>>()?;
+        Ok(self.hits.save(counted.into_iter()))
     }
 
     /// Whether a pass for what was desired last would find everything as the last one left it.
@@ -160,11 +249,6 @@ impl<K: Kernel> Agent<K> {
         &self.kernel
     }
 
-    /// The kernel, for upkeep that no plan is needed for.
-    pub fn kernel_mut(&mut self) -> &mut K {
-        &mut self.kernel
-    }
-
     /// Places of interfaces.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
@@ -175,12 +259,18 @@ impl<K: Kernel> Agent<K> {
         &self.numbers
     }
 
+    /// Whether some policy has this rule, as far as the last pass knows.
+    pub fn is_live(&self, rule: &DecidingRule) -> bool {
+        self.live.as_ref().is_none_or(|live| live.contains(rule))
+    }
+
     /// What is installed, if the last pass came through.
     pub fn installed(&self) -> Option<&Installed> {
         self.installed.as_ref()
     }
 
     fn try_pass(&mut self, desired: &Desired, devices: &Devices) -> io::Result<Report> {
+        self.live = None;
         let mut installed = match self.installed.take() {
             Some(installed) if installed.agrees_with(&self.kernel)? => installed,
             Some(installed) => {
@@ -239,7 +329,7 @@ impl<K: Kernel> Agent<K> {
             }
         }
         if wrong.is_empty() {
-            self.take_back_counters(desired, &installed)?;
+            self.live = Some(self.live_rules(desired, &installed));
             self.installed = Some(installed);
         }
         Ok(Report { revision: desired.revision, failed, pending: attach.pending })
@@ -269,9 +359,8 @@ impl<K: Kernel> Agent<K> {
         Ok(installed)
     }
 
-    /// Counters of rules that no policy has any more, wanted or last good, are zeroed and may be
-    /// given again.
-    fn take_back_counters(&mut self, desired: &Desired, installed: &Installed) -> io::Result<()> {
+    /// The rules that some policy has, wanted or last good.
+    fn live_rules(&self, desired: &Desired, installed: &Installed) -> BTreeSet<DecidingRule> {
         let counting = installed.rule_counters();
         let of_kernel = self.numbers.rules().filter(|(number, _)| counting.contains(number));
         let mut live: BTreeSet<DecidingRule> = of_kernel.map(|(_, rule)| rule.clone()).collect();
@@ -282,8 +371,7 @@ impl<K: Kernel> Agent<K> {
             .flat_map(|policy| policy.egress.iter().chain(&policy.ingress))
             .map(|rule| DecidingRule { group: rule.group.clone(), rule: rule.rule.id.clone() });
         live.extend(wanted);
-        let freed = self.numbers.retain_rules(|rule| live.contains(rule));
-        if freed.is_empty() { Ok(()) } else { self.kernel.zero_counters(&freed) }
+        live
     }
 
     /// Numbers are durable before the kernel hears of them.
@@ -292,6 +380,7 @@ impl<K: Kernel> Agent<K> {
         if self.ledger != self.saved {
             self.file.save(&self.ledger)?;
             self.saved = self.ledger.clone();
+            self.tell_names();
         }
         Ok(())
     }

@@ -14,7 +14,10 @@ use portcullis_core::host::{Desired, Report};
 
 use crate::audit::Heals;
 use crate::device::{self, Devices};
+use crate::event::Calendar;
+use crate::hits::SAVE_EVERY;
 use crate::kernel::Kernel;
+use crate::reader::unix_ms;
 use crate::run::Agent;
 use crate::view::{BindingState, InterfaceCount, RuleHits};
 
@@ -108,14 +111,27 @@ pub fn start<K: Kernel + Send + 'static>(
             tracing::warn!(%error, "devices are only looked at every {} ms", TICK.as_millis());
         }
     })?;
-    let thread = std::thread::Builder::new()
-        .name("agent".into())
-        .spawn(move || Loop { agent, desired: None, report, on_tick }.run(&inbox))?;
+    let thread = std::thread::Builder::new().name("agent".into()).spawn(move || {
+        let (hits_saved, saving) = (Instant::now(), None);
+        Loop { agent, hits_saved, saving, desired: None, report, on_tick }.run(&inbox);
+    })?;
     Ok((handle, thread))
+}
+
+fn is_busy(thread: &JoinHandle<()>) -> bool {
+    !thread.is_finished()
+}
+
+fn warn(saved: io::Result<()>) {
+    if let Err(error) = saved {
+        tracing::warn!(%error, "hits were not made durable");
+    }
 }
 
 struct Loop<K, R, T> {
     agent: Agent<K>,
+    hits_saved: Instant,
+    saving: Option<JoinHandle<()>>,
     desired: Option<Arc<Desired>>,
     report: R,
     on_tick: T,
@@ -143,16 +159,17 @@ impl<K: Kernel, R: FnMut(Report), T: FnMut()> Loop<K, R, T> {
                         is_news = true;
                     }
                     Ask::Look => look_needed = true,
-                    Ask::Stop => return,
+                    Ask::Stop => return self.stop(),
                     question => self.answer(question),
                 }
             }
             if is_tick {
                 next_tick = Instant::now() + TICK;
                 (self.on_tick)();
-                if let Err(error) = self.agent.kernel_mut().upkeep() {
+                if let Err(error) = self.agent.upkeep() {
                     tracing::warn!(%error, "flows were not looked after");
                 }
+                self.save_hits();
             }
             if is_news || look_needed {
                 self.pass(is_news, is_check);
@@ -181,6 +198,30 @@ impl<K: Kernel, R: FnMut(Report), T: FnMut()> Loop<K, R, T> {
         (self.report)(report);
     }
 
+    /// Elsewhere: the disk may be slow.
+    fn save_hits(&mut self) {
+        if self.hits_saved.elapsed() < SAVE_EVERY || self.saving.as_ref().is_some_and(is_busy) {
+            return;
+        }
+        self.hits_saved = Instant::now();
+        match self.agent.save_hits(self.calendar()) {
+            Ok(save) => self.saving = Some(std::thread::spawn(move || warn(save()))),
+            Err(error) => warn(Err(error)),
+        }
+    }
+
+    fn stop(mut self) {
+        if let Some(saving) = self.saving.take() {
+            // One that panicked has said so.
+            let _ = saving.join();
+        }
+        warn(self.agent.save_hits(self.calendar()).and_then(|save| save()));
+    }
+
+    fn calendar(&self) -> Calendar {
+        Calendar { kernel_ns: self.agent.kernel().now_ns(), unix_ms: unix_ms() }
+    }
+
     fn answer(&self, question: Ask) {
         // Whoever asked may be gone.
         let _ = match question {
@@ -189,7 +230,7 @@ impl<K: Kernel, R: FnMut(Report), T: FnMut()> Loop<K, R, T> {
                 answer.send(bindings).is_ok()
             }
             Ask::Heals(answer) => answer.send(Ok(self.agent.heals())).is_ok(),
-            Ask::Hits(answer) => answer.send(self.agent.hits()).is_ok(),
+            Ask::Hits(answer) => answer.send(self.agent.hits(unix_ms())).is_ok(),
             Ask::Counts { with_accepted, answer } => {
                 answer.send(self.agent.counts(with_accepted)).is_ok()
             }

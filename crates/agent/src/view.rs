@@ -8,7 +8,9 @@ use portcullis_core::rule::Policy;
 use portcullis_core::verdict::DecidingRule;
 
 use crate::device::Devices;
-use crate::kernel::{Count, Kernel, ReasonCount};
+use crate::event::Calendar;
+use crate::hits::Total;
+use crate::kernel::{Kernel, ReasonCount};
 use crate::ledger::Place;
 use crate::run::Agent;
 
@@ -30,8 +32,8 @@ pub struct BindingState {
 pub struct RuleHits {
     /// The rule.
     pub rule: DecidingRule,
-    /// The packets that it decided on: the first of each flow, and those it refused.
-    pub count: Count,
+    /// The packets that it decided on: those of flows that it let in, and those it refused.
+    pub total: Total,
 }
 
 /// What was dropped or let through at an interface, for one reason.
@@ -62,11 +64,12 @@ impl<K: Kernel> Agent<K> {
     }
 
     /// Every rule that some bound interface has, with its hits.
-    pub fn hits(&self) -> io::Result<Vec<RuleHits>> {
+    pub fn hits(&self, unix_ms: u64) -> io::Result<Vec<RuleHits>> {
+        let calendar = Calendar { kernel_ns: self.kernel().now_ns(), unix_ms };
         let hits = |(number, rule): (u32, &DecidingRule)| {
-            Ok(RuleHits { rule: rule.clone(), count: self.kernel().counter(number)? })
+            Ok(RuleHits { rule: rule.clone(), total: self.total(number, rule, calendar)? })
         };
-        self.numbers().rules().map(hits).collect()
+        self.numbers().rules().filter(|(_, rule)| self.is_live(rule)).map(hits).collect()
     }
 
     /// What was counted at bound interfaces: drops only, or accepted packets too.

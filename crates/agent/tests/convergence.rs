@@ -691,6 +691,7 @@ fn an_interface_that_fails_keeps_nobody_s_rule_counters_but_its_own() {
     let report = agent.pass(&broken, &all(devices(&old)));
     assert_eq!(report.failed.len(), 1);
     live.extend(rules(&broken.interfaces));
+    agent.upkeep().unwrap();
     let numbered: BTreeSet<_> = agent.numbers().rules().map(|(_, rule)| rule.clone()).collect();
     assert_eq!(numbered, live);
     assert!(rules(&desired(&old, 1).interfaces).any(|rule| !live.contains(&rule)));

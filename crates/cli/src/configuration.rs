@@ -7,6 +7,7 @@
 mod allowance;
 mod file;
 mod flags;
+mod flow_log;
 mod host;
 mod layers;
 mod serving;
@@ -17,6 +18,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
+use portcullis_agent::flow_log::FlowLogSettings;
 use portcullis_agent::pinned::Switches;
 use portcullis_agent::sys::Hook;
 use portcullis_core::ids::{NetworkInterfaceId, RegionId};
@@ -80,6 +82,8 @@ pub(crate) struct Configuration {
     pub(crate) hook: Option<Hook>,
     /// What the agent does where rules leave it open.
     pub(crate) switches: Switches,
+    /// What is logged of flows, and where.
+    pub(crate) flow_log: Option<FlowLogSettings>,
     /// What to tie at the start.
     pub(crate) binds: Vec<Bind>,
 }
@@ -151,6 +155,7 @@ impl Configuration {
             no_agent: switch(flags.no_agent, variable("PORTCULLIS_NO_AGENT")?, file.keys.no_agent)?,
             quotas: allowance::quotas(&file)?,
             throttle: allowance::throttle(&file)?,
+            flow_log: flow_log::read(flags, environment, &file)?,
             binds: host::binds(&file)?,
         })
     }

@@ -3,39 +3,48 @@
 //! Carries what is desired down and what came of it up, and puts the agent's answers into the
 //! server's words.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
-use std::thread::JoinHandle;
 
 use portcullis_agent::audit::Kind;
+use portcullis_agent::hub::{Heard, Listener};
 use portcullis_agent::network::Network;
-use portcullis_agent::pinned::{self, HostSettings};
+use portcullis_agent::pinned::{self, HostSettings, Watch};
+use portcullis_agent::reader::LiveFlow;
 use portcullis_agent::sys::{self, Sizes, Unreadable};
 use portcullis_agent::thread::AgentHandle;
 use portcullis_agent::view::{BindingState, InterfaceCount};
 use portcullis_core::host::Report;
 use portcullis_core::rule::Policy;
 use portcullis_core::text::DeviceName;
-use portcullis_server::control::message::{BindingRow, HealRow, HitRow, ReasonRow};
-use portcullis_server::host::{AgentEnd, HostLink, HostView, link};
-use tokio::sync::watch;
+use portcullis_server::control::message::{
+    BindingRow, FlowList, FlowRow, HealRow, HitRow, Problem, ReasonRow,
+};
+use portcullis_server::host::{AgentEnd, Filter, HostLink, HostView, link};
+use portcullis_wire::flow_event::{FlowEvent, time_text};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, watch};
 
 use crate::configuration::Configuration;
 use crate::failure::Failure;
 
+/// Flows that are listed at once.
+const FLOWS_LISTED_MAX: usize = 10_000;
+/// Events that wait for a follower; more are lost to it.
+const FOLLOWER_EVENTS_MAX: usize = 4096;
+const NOT_YET: &str = "the agent has not started yet";
 /// Directory of the agent's own files, in the data directory.
 const AGENT_DIRECTORY: &str = "agent";
 
 /// A running agent.
 pub(crate) struct Enforcement {
-    handle: AgentHandle,
-    thread: JoinHandle<()>,
+    host: pinned::Host,
 }
 
 impl Enforcement {
     /// Ends the agent. What the kernel enforces stays in place.
     pub(crate) fn stop(self) {
-        self.handle.stop();
-        if self.thread.join().is_err() {
+        if !self.host.stop() {
             tracing::error!("the agent ended by a fault of the program; see above");
         }
     }
@@ -65,6 +74,7 @@ pub(crate) fn prepare(configuration: &Configuration) -> Result<(HostLink, Seam),
         hook,
         sizes: Sizes::default(),
         switches: configuration.switches.clone(),
+        flow_log: configuration.flow_log.clone(),
     };
     Ok((link, Seam { view, end, settings }))
 }
@@ -77,15 +87,16 @@ pub(crate) fn start(seam: Seam) -> Result<Enforcement, Failure> {
     let started = pinned::start(settings, move |report| {
         reports.send_replace(report);
     });
-    let (handle, thread) = started.map_err(|error| {
+    let host = started.map_err(|error| {
         let help =
             "run one `portcullis serve` for each `--instance`, as root, or with `--no-agent`";
         let unreadable = error.get_ref().and_then(|cause| cause.downcast_ref::<Unreadable>());
         Failure::because("CannotEnforce", &error, unreadable.map_or(help, Unreadable::help))
     })?;
-    let _ = view.agent.set(handle.clone());
+    let _ = view.agent.set(host.agent.clone());
+    let _ = view.watch.set(host.watch.clone());
     let mut desired = end.desired;
-    let down = handle.clone();
+    let down = host.agent.clone();
     tokio::spawn(async move {
         loop {
             let newest = desired.borrow_and_update().clone();
@@ -99,19 +110,24 @@ pub(crate) fn start(seam: Seam) -> Result<Enforcement, Failure> {
             }
         }
     });
-    Ok(Enforcement { handle, thread })
+    Ok(Enforcement { host })
 }
 
 /// The agent's answers in the server's words. Both parts are set before anybody asks.
 #[derive(Default)]
 struct View {
     agent: OnceLock<AgentHandle>,
+    watch: OnceLock<Watch>,
     report: OnceLock<watch::Receiver<Report>>,
 }
 
 impl View {
     fn agent(&self) -> Result<&AgentHandle, String> {
-        self.agent.get().ok_or_else(|| "the agent has not started yet".to_owned())
+        self.agent.get().ok_or_else(|| NOT_YET.to_owned())
+    }
+
+    fn watch(&self) -> Result<&Watch, String> {
+        self.watch.get().ok_or_else(|| NOT_YET.to_owned())
     }
 
     fn row(&self, binding: &BindingState) -> BindingRow {
@@ -145,8 +161,12 @@ impl HostView for View {
         let row = |hits: portcullis_agent::view::RuleHits| HitRow {
             group: hits.rule.group.to_string(),
             rule: hits.rule.rule.to_string(),
-            packets: hits.count.packets,
-            bytes: hits.count.bytes,
+            packets: hits.total.packets,
+            bytes: hits.total.bytes,
+            last_hit: match hits.total.last_hit_unix_ms {
+                0 => String::new(),
+                unix_ms => time_text(unix_ms),
+            },
         };
         Ok(hits.into_iter().map(row).collect())
     }
@@ -171,6 +191,72 @@ impl HostView for View {
         let counts = self.agent()?.counts(true).map_err(|error| error.to_string())?;
         let passed = counts.into_iter().filter(|count| count.of.policy == Policy::Accept);
         Ok(passed.map(reason_row).collect())
+    }
+
+    fn flows(&self, interface: Option<&str>) -> Result<FlowList, String> {
+        let flows = self.watch()?.reader().live_flows(interface, FLOWS_LISTED_MAX);
+        let (flows, left_out) = flows.map_err(|error| error.to_string())?;
+        Ok(FlowList { flows: flows.iter().map(flow_row).collect(), left_out })
+    }
+
+    fn follow(&self, filter: Filter) -> Result<mpsc::Receiver<FlowEvent>, Problem> {
+        let failed = |cause| Problem::new("HostFailed", cause, "try again soon", "");
+        let watch = self.watch().map_err(failed)?;
+        let (told, heard) = mpsc::channel(FOLLOWER_EVENTS_MAX);
+        let listener = Box::new(Follower { filter, told });
+        watch.reader().hub().follow(listener).map_err(|error| {
+            Problem::new(
+                "TooManyFollowers",
+                error.to_string(),
+                "end one of them, then try again",
+                "",
+            )
+        })?;
+        Ok(heard)
+    }
+}
+
+/// Somebody who is told events over the control socket.
+struct Follower {
+    filter: Filter,
+    told: mpsc::Sender<FlowEvent>,
+}
+
+impl Listener for Follower {
+    fn hear(&mut self, event: &Arc<FlowEvent>) -> Heard {
+        if !self.filter.wants(event) {
+            return Heard::Yes;
+        }
+        match self.told.try_send(FlowEvent::clone(event)) {
+            Ok(()) => Heard::Yes,
+            Err(TrySendError::Full(_)) => Heard::Full,
+            Err(TrySendError::Closed(_)) => Heard::Gone,
+        }
+    }
+
+    fn is_gone(&self) -> bool {
+        self.told.is_closed()
+    }
+}
+
+fn flow_row(flow: &LiveFlow) -> FlowRow {
+    let key = &flow.entry.key;
+    let side = |address, port| match port {
+        0 => IpAddr::to_string(&address),
+        port => SocketAddr::new(address, port).to_string(),
+    };
+    let traffic = &flow.entry.traffic;
+    FlowRow {
+        interface: flow.interface.to_string(),
+        direction: flow.entry.first.name().into(),
+        protocol: key.protocol,
+        local: side(key.local, key.local_port),
+        remote: side(key.remote, key.remote_port),
+        state: if flow.entry.blocked { "blocked" } else { "live" }.into(),
+        rule: flow.rule.as_ref().map_or_else(String::new, |rule| rule.rule.to_string()),
+        packets: traffic.egress_packets + traffic.ingress_packets,
+        bytes: traffic.egress_bytes + traffic.ingress_bytes,
+        age_ms: flow.age_ms,
     }
 }
 

@@ -29,14 +29,14 @@ enum Command {
     Run(commands::run::Arguments),
     /// Lists which interfaces are tied to which devices, and how they stand.
     Bindings(Listing),
-    /// Lists how often each rule decided on this host.
-    Hits(Listing),
+    Hits(commands::hits::Arguments),
     /// Lists how often others' changes in the kernel were put right.
     Heals(Listing),
     /// Lists what was dropped at each tied interface, by reason.
     Drops(Listing),
     /// Lists what was let through at each tied interface, by reason.
     Passes(Listing),
+    Flows(commands::flows::Arguments),
     Account(commands::account::Arguments),
     Key(commands::key::Arguments),
     Vpc(commands::vpc::Arguments),
@@ -57,6 +57,7 @@ fn main() -> ExitCode {
         Command::Heals(arguments) => commands::heals::run(&arguments),
         Command::Drops(arguments) => commands::drops::run(&arguments),
         Command::Passes(arguments) => commands::passes::run(&arguments),
+        Command::Flows(arguments) => commands::flows::run(&arguments),
         Command::Account(arguments) => commands::account::run(arguments),
         Command::Key(arguments) => commands::key::run(arguments),
         Command::Vpc(arguments) => commands::vpc::run(arguments),

@@ -12,10 +12,11 @@ use portcullis_core::ids::{AccountId, NetworkInterfaceId};
 use portcullis_core::state::State;
 use portcullis_core::text::DeviceName;
 use portcullis_wire::ecs::render::{Enforcement, EnforcementStatus};
-use tokio::sync::watch;
+use portcullis_wire::flow_event::{EventName, FlowEvent};
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use crate::control::message::{BindingRow, HealRow, HitRow, ReasonRow};
+use crate::control::message::{BindingRow, FlowList, HealRow, HitRow, Problem, ReasonRow};
 use crate::listen::stopped;
 use crate::published::Published;
 
@@ -57,6 +58,37 @@ pub trait HostView: Send + Sync {
     /// # Errors
     /// What went wrong, in words for the operator.
     fn remove_device(&self, device: &DeviceName) -> Result<(), String>;
+
+    /// The flows that are running, of one interface or of all.
+    ///
+    /// # Errors
+    /// What went wrong, in words for the operator.
+    fn flows(&self, interface: Option<&str>) -> Result<FlowList, String>;
+
+    /// Events from now on. Whoever does not take them in time misses some, and is told how many.
+    ///
+    /// # Errors
+    /// A refusal, where too many follow already.
+    fn follow(&self, filter: Filter) -> Result<mpsc::Receiver<FlowEvent>, Problem>;
+}
+
+/// What a follower wants to be told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Of this interface only.
+    pub interface: Option<String>,
+    /// Only what is dropped.
+    pub deny: bool,
+}
+
+impl Filter {
+    /// Whether it wants this event. What is missing always concerns it.
+    pub fn wants(&self, event: &FlowEvent) -> bool {
+        let is_lost = event.event == EventName::Lost;
+        let is_there = self.interface.is_none() || self.interface == event.interface;
+        (is_there || (is_lost && event.interface.is_none()))
+            && (!self.deny || is_lost || event.event == EventName::Deny)
+    }
 }
 
 /// The server's end.

@@ -13,13 +13,15 @@ use std::sync::Arc;
 use common::{PATIENCE, Running, Setup, make_interface, until};
 use portcullis_core::host::{Desired, Report};
 use portcullis_core::text::DeviceName;
-use portcullis_server::control::client::{ClientError, ask};
+use portcullis_server::control::client::{ClientError, ask, follow};
 use portcullis_server::control::message::{
-    Answer, BindingRow, Changed, HealRow, HitRow, ReasonRow, Request,
+    Answer, BindingRow, Changed, FlowList, HealRow, HitRow, Problem, ReasonRow, Request,
 };
-use portcullis_server::host::{AgentEnd, HostView, link};
+use portcullis_server::host::{AgentEnd, Filter, HostView, link};
 use portcullis_testkit::client::Client;
+use portcullis_wire::flow_event::{EventName, FlowEvent};
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
 /// A host that says what it was told to say.
 struct ToldView;
@@ -32,7 +34,13 @@ impl HostView for ToldView {
     }
 
     fn hits(&self) -> Result<Vec<HitRow>, String> {
-        Ok(vec![HitRow { group: "sg-1".into(), rule: "sgr-1".into(), packets: 7, bytes: 420 }])
+        Ok(vec![HitRow {
+            group: "sg-1".into(),
+            rule: "sgr-1".into(),
+            packets: 7,
+            bytes: 420,
+            last_hit: String::new(),
+        }])
     }
 
     fn drops(&self) -> Result<Vec<ReasonRow>, String> {
@@ -49,6 +57,62 @@ impl HostView for ToldView {
 
     fn remove_device(&self, _: &DeviceName) -> Result<(), String> {
         Ok(())
+    }
+
+    fn flows(&self, interface: Option<&str>) -> Result<FlowList, String> {
+        Err(format!("no flow of {interface:?}"))
+    }
+
+    fn follow(&self, filter: Filter) -> Result<mpsc::Receiver<FlowEvent>, Problem> {
+        let Some(interface) = filter.interface else {
+            return Err(Problem::new("TooManyFollowers", "no", "wait", ""));
+        };
+        let (told, heard) = mpsc::channel(4);
+        for event in EventName::ALL {
+            let event = FlowEvent::new("now".into(), event);
+            // The last ones find no room, which is nobody's loss here.
+            let _ = told.try_send(FlowEvent { interface: Some(interface.clone()), ..event });
+        }
+        Ok(heard)
+    }
+}
+
+#[test]
+fn a_follower_is_told_each_event_until_there_are_no_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let (server, _end) = start(directory.path());
+    let mut told = Vec::new();
+    let request = |interface: &str| Request::Follow { interface: interface.into(), deny: false };
+    follow(&server.directory, request("eni-1"), |event| {
+        assert_eq!(event.interface.as_deref(), Some("eni-1"));
+        told.push(event.event);
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(told, EventName::ALL[..4]);
+    let refused = follow(&server.directory, request(""), |_| Ok(())).unwrap_err();
+    assert_eq!(refused.to_string(), "TooManyFollowers: no");
+}
+
+#[test]
+fn a_filter_lets_through_what_it_says_and_what_is_missing() {
+    let event = |name, interface: Option<&str>| FlowEvent {
+        interface: interface.map(str::to_owned),
+        ..FlowEvent::new(String::new(), name)
+    };
+    let filter =
+        |interface: Option<&str>, deny| Filter { interface: interface.map(str::to_owned), deny };
+    use EventName::{Deny, Lost, New};
+    for (filter, name, interface, expected) in [
+        (filter(None, false), New, Some("a"), true),
+        (filter(Some("a"), false), New, Some("a"), true),
+        (filter(Some("a"), false), New, Some("b"), false),
+        (filter(Some("a"), false), Lost, Some("b"), false),
+        (filter(Some("a"), true), Lost, None, true),
+        (filter(None, true), New, Some("a"), false),
+        (filter(None, true), Deny, Some("a"), true),
+    ] {
+        assert_eq!(filter.wants(&event(name, interface)), expected, "{filter:?} {name:?}");
     }
 }
 

@@ -150,6 +150,13 @@ impl Map {
         Ok(Self { descriptor, key_bytes, value_bytes, entries })
     }
 
+    /// The kernel's number for it, which no other map of this boot has.
+    pub(super) fn id(&self) -> io::Result<u32> {
+        const ID: usize = 4;
+        let info: [u8; ID + 4] = info(self.descriptor())?;
+        Ok(half(&info, ID))
+    }
+
     pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
         use std::os::fd::AsFd;
         self.descriptor.as_fd()

@@ -6,8 +6,8 @@ use std::io;
 use portcullis_core::rule::{Direction, Policy};
 use portcullis_core::verdict::Reason;
 
-use super::Datapath;
 use super::abi::{self, FlowEntry};
+use super::{Datapath, flow_table};
 use crate::kernel::{Count, ReasonCount};
 
 impl Datapath {
@@ -51,8 +51,12 @@ impl Datapath {
 
     /// All flow entries, expired ones too.
     pub fn flows(&self) -> io::Result<Vec<FlowEntry>> {
-        let all = self.maps().flows.all()?;
-        Ok(all.iter().map(|(key, value)| FlowEntry::from_bytes(key, value)).collect())
+        flow_table::entries(&self.maps().flows)
+    }
+
+    /// The number of the map that rule counters stand in; no other map of this boot has it.
+    pub fn counters_id(&self) -> io::Result<u32> {
+        self.maps().hits.id()
     }
 
     /// Events of a slot that were left out, for its rate or because the ring was full.

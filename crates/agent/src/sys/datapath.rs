@@ -18,7 +18,7 @@ use super::devices::DeviceTable;
 use super::hooks::{self, Hook, Hooks, Standing};
 use super::told::Told;
 use super::words::Words;
-use super::{Events, Instance, Sizes, object, upgrade};
+use super::{Events, FlowTable, Instance, Sizes, object, upgrade};
 use crate::audit::MembersPart;
 use crate::kernel::TORN;
 use crate::layout::Flow;
@@ -59,6 +59,7 @@ pub struct Datapath {
     pool: Words,
     pool_words: u32,
     config: Words,
+    config_map: OwnedFd,
     slots: Words,
     slot_count: u32,
     told: Told,
@@ -154,6 +155,7 @@ impl Datapath {
             adopt: program("pc_adopt")?,
         };
         let slot_count = slots.entries;
+        let config_map = config.descriptor().try_clone_to_owned()?;
         let config = Words::map(config.descriptor(), CONFIG_WORDS)?;
         let slots = Words::map(slots.descriptor(), slot_count as usize * SLOT_WORDS)?;
         Ok(Self {
@@ -162,6 +164,7 @@ impl Datapath {
             pool_words: pool.entries,
             told: Told::found(&config, &slots, slot_count),
             config,
+            config_map,
             slots,
             slot_count,
             devices: DeviceTable::map(devices.descriptor())?,
@@ -448,6 +451,14 @@ impl Datapath {
         Events::new(self.maps.events.descriptor().try_clone_to_owned()?)
     }
 
+    /// The flow table, to be read beside this.
+    pub fn flow_table(&self) -> io::Result<FlowTable> {
+        FlowTable::new(
+            self.maps.flows.descriptor().try_clone_to_owned()?,
+            Words::map(self.config_map.as_fd(), CONFIG_WORDS)?,
+        )
+    }
+
     pub(super) fn direction_program(&self, direction: Direction) -> std::os::fd::BorrowedFd<'_> {
         match direction {
             Direction::Egress => self.programs.egress.as_fd(),
@@ -538,7 +549,7 @@ pub(super) fn processors() -> io::Result<usize> {
 }
 
 /// The kernel's monotonic clock, which the program reads too.
-fn monotonic_ns() -> u64 {
+pub(super) fn monotonic_ns() -> u64 {
     // SAFETY: an all-zero timespec is a valid value, and the call fills it.
     let now = unsafe {
         let mut now: libc::timespec = std::mem::zeroed();

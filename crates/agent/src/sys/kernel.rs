@@ -10,6 +10,7 @@ use portcullis_core::net::Family;
 use super::Datapath;
 use crate::audit::MembersPart;
 use crate::kernel::{Count, Kernel, ReasonCount, SlotWord};
+use crate::ledger::boot_id;
 
 impl Kernel for Datapath {
     fn pool_words(&self) -> u32 {
@@ -124,8 +125,20 @@ impl Kernel for Datapath {
         self.reasons(slot)
     }
 
-    fn upkeep(&mut self) -> io::Result<()> {
-        self.sweep().map(|_| ())
+    fn upkeep(&mut self, retired: &[u32]) -> io::Result<()> {
+        self.sweep_without(retired).map(|_| ())
+    }
+
+    fn events_lost(&self, slot: u32) -> u64 {
+        Datapath::events_lost(self, slot)
+    }
+
+    fn flow_count(&self, slot: u32) -> u64 {
+        Datapath::flow_count(self, slot)
+    }
+
+    fn counters_name(&self) -> io::Result<String> {
+        Ok(format!("{}/{}", boot_id()?, self.counters_id()?))
     }
 
     fn zero_counters(&mut self, counters: &[u32]) -> io::Result<()> {

@@ -214,8 +214,20 @@ impl Kernel for MemoryKernel {
         Ok(Vec::new())
     }
 
-    fn upkeep(&mut self) -> io::Result<()> {
+    fn upkeep(&mut self, _retired: &[u32]) -> io::Result<()> {
         Ok(())
+    }
+
+    fn events_lost(&self, _slot: u32) -> u64 {
+        0
+    }
+
+    fn flow_count(&self, _slot: u32) -> u64 {
+        0
+    }
+
+    fn counters_name(&self) -> io::Result<String> {
+        Ok("memory".into())
     }
 
     fn zero_counters(&mut self, _counters: &[u32]) -> io::Result<()> {

@@ -7,6 +7,7 @@ pub(crate) mod bindings;
 pub(crate) mod detach;
 pub(crate) mod drops;
 pub(crate) mod evaluate;
+pub(crate) mod flows;
 pub(crate) mod heals;
 pub(crate) mod hits;
 pub(crate) mod key;

@@ -1,11 +1,13 @@
 //! What the commands that talk to a running server have in common: finding it, and answers that are
 //! not what was asked for. It knows no question.
 
+use std::io;
 use std::path::PathBuf;
 
 use portcullis_server::control::client::{self, ClientError};
 use portcullis_server::control::message::{Answer, Changed, Request};
 use portcullis_server::directory::DataDirectory;
+use portcullis_wire::flow_event::FlowEvent;
 use serde::Serialize;
 
 use crate::commands::table::{Side, table};
@@ -37,6 +39,15 @@ impl Place {
         ask_at(&self.directory()?, request)
     }
 
+    /// Has the server tell events until it ends, or `hear` wants no more.
+    pub(crate) fn follow(
+        &self,
+        request: Request,
+        hear: impl FnMut(FlowEvent) -> io::Result<()>,
+    ) -> Result<(), Failure> {
+        client::follow(&self.directory()?, request, hear).map_err(no_answer)
+    }
+
     /// The data directory of the server.
     pub(crate) fn directory(&self) -> Result<DataDirectory, Failure> {
         let flags =
@@ -49,24 +60,26 @@ impl Place {
 
 /// Asks the server of a data directory.
 pub(crate) fn ask_at(directory: &DataDirectory, request: Request) -> Result<Answer, Failure> {
-    client::ask(directory, request).map_err(|error| {
-        let help = error.help();
-        match error {
-            ClientError::Refused(_) => Failure::new("Refused", error.to_string(), help),
-            ClientError::NoServer { .. } | ClientError::Broken { .. } => {
-                Failure::because("NoAnswer", &error, help)
-            }
+    client::ask(directory, request).map_err(no_answer)
+}
+
+fn no_answer(error: ClientError) -> Failure {
+    let help = error.help();
+    match error {
+        ClientError::Refused(_) => Failure::new("Refused", error.to_string(), help),
+        ClientError::NoServer { .. } | ClientError::Broken { .. } => {
+            Failure::because("NoAnswer", &error, help)
         }
-    })
+    }
 }
 
 /// The arguments of a command that lists something.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Listing {
     #[command(flatten)]
-    place: Place,
+    pub(crate) place: Place,
     #[command(flatten)]
-    print: Print,
+    pub(crate) print: Print,
 }
 
 impl Listing {

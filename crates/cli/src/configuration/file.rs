@@ -35,6 +35,11 @@ pub(super) struct FileKeys {
     pub(super) check_seconds: Option<Spanned<u64>>,
     pub(super) keep_established: Option<bool>,
     pub(super) any_link_local: Option<bool>,
+    pub(super) flow_log: Option<PathBuf>,
+    pub(super) flow_log_megabytes: Option<Spanned<u64>>,
+    pub(super) flow_log_files: Option<Spanned<u32>>,
+    #[serde(default)]
+    pub(super) flow_log_event: Vec<Spanned<String>>,
     #[serde(default)]
     pub(super) dhcp_server: Vec<Spanned<String>>,
     #[serde(default)]

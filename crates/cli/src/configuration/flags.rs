@@ -53,6 +53,18 @@ pub(crate) struct Flags {
     /// Take any link-local IPv6 address for an interface's own
     #[arg(long)]
     pub(crate) any_link_local: bool,
+    /// Log flow events as JSON lines into files of this directory
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) flow_log: Option<PathBuf>,
+    /// Megabytes of one file of the flow log [default: 64]
+    #[arg(long, value_name = "MEGABYTES")]
+    pub(crate) flow_log_megabytes: Option<u64>,
+    /// Older files of the flow log to keep [default: 8]
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) flow_log_files: Option<u32>,
+    /// An event to log: new, deny, revoke, recover or end; may be repeated [default: all]
+    #[arg(long, value_name = "EVENT")]
+    pub(crate) flow_log_event: Vec<String>,
     /// A DHCPv4 server that clients may ask directly; may be repeated
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) dhcp_server: Vec<String>,

@@ -3,10 +3,12 @@
 use std::ffi::OsString;
 use std::net::Ipv4Addr;
 
+use portcullis_agent::flow_log::FlowLogSettings;
 use portcullis_agent::pinned::Switches;
 use portcullis_core::ids::RegionId;
 use portcullis_core::settings::{Quota, Quotas};
 use portcullis_server::throttle::ThrottleRule;
+use portcullis_wire::flow_event::EventName;
 
 use super::*;
 
@@ -42,6 +44,7 @@ fn defaults_come_last() {
         instance: "host".into(),
         hook: None,
         switches: Switches::default(),
+        flow_log: None,
         binds: vec![],
     };
     assert_eq!(read("", &[], Flags::default()), Ok(expected.clone()));
@@ -240,4 +243,46 @@ fn a_named_file_must_be_there() {
     let flags = Flags { config: Some("/nowhere/p.toml".into()), ..Flags::default() };
     let error = Configuration::read(&flags, &|_| None).unwrap_err();
     assert_eq!(error.place, "/nowhere/p.toml");
+}
+
+#[test]
+fn the_flow_log_is_off_until_a_directory_is_named() {
+    let flow_log = |file, variables: &[(&str, &str)], flags| {
+        read(file, variables, flags).map(|configuration| configuration.flow_log)
+    };
+    let none = Flags::default;
+    assert_eq!(flow_log("flow-log-files = 3", &[], none()), Ok(None));
+    let named = flow_log("flow-log = '/f'", &[], none()).unwrap().unwrap();
+    let bounds = (named.file_bytes_max, named.older_files, named.events.len());
+    assert_eq!(bounds, (64_000_000, 8, EventName::ALL.len()));
+    let file = "flow-log = '/f'\nflow-log-megabytes = 1\nflow-log-event = ['deny']";
+    let variables = [
+        ("PORTCULLIS_FLOW_LOG", "/e"),
+        ("PORTCULLIS_FLOW_LOG_FILES", "0"),
+        ("PORTCULLIS_FLOW_LOG_EVENT", "new, end"),
+    ];
+    let flags = Flags { flow_log_event: vec!["revoke".into()], ..none() };
+    let expected = |directory: &str, older_files, events: &[EventName]| {
+        Ok(Some(FlowLogSettings {
+            directory: directory.into(),
+            file_bytes_max: 1_000_000,
+            older_files,
+            events: events.iter().copied().collect(),
+        }))
+    };
+    use EventName::{Deny, End, New, Revoke};
+    assert_eq!(flow_log(file, &[], none()), expected("/f", 8, &[Deny]));
+    assert_eq!(flow_log(file, &variables, none()), expected("/e", 0, &[New, End]));
+    assert_eq!(flow_log(file, &variables, flags), expected("/e", 0, &[Revoke]));
+    for (file, expected) in [
+        ("flow-log-megabytes = 0", "/p.toml:1:22: it is from 1 to 1048576, 64 by default"),
+        ("flow-log-megabytes = 1048577", "/p.toml:1:22: it is from 1 to 1048576, 64 by default"),
+        ("flow-log-files = 1001", "/p.toml:1:18: it is from 0 to 1000, 8 by default"),
+        ("flow-log-event = ['lose']", "/p.toml:1:19: there is no event `lose`"),
+    ] {
+        let error = flow_log(file, &[], none()).unwrap_err();
+        assert!(error.starts_with(expected), "{file:?} gave {error:?}");
+    }
+    let most = "flow-log = '/f'\nflow-log-megabytes = 1048576\nflow-log-files = 1000";
+    assert_eq!(flow_log(most, &[], none()).unwrap().unwrap().older_files, 1000);
 }

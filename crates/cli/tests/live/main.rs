@@ -7,6 +7,7 @@
 )]
 
 mod demo;
+mod events;
 mod groups;
 mod heal;
 mod instances;

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use portcullis_wire::flow_event::FlowEvent;
+
 use crate::control::message::{Answer, Outcome, Problem, Question, Reply, Request, VERSION};
 use crate::directory::DataDirectory;
 
@@ -19,6 +21,8 @@ const TOO_MANY_CONNECTIONS: &str = "TooManyConnections";
 const PAUSE: Duration = Duration::from_millis(20);
 /// Bytes of an answer: a line for each rule of a full host.
 const ANSWER_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Bytes of an event.
+const LINE_BYTES_MAX: u64 = 64 * 1024;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -98,18 +102,62 @@ fn ask_once(directory: &DataDirectory, request: Request) -> Result<Answer, Clien
     }
 }
 
-fn converse(mut stream: &UnixStream, request: Request) -> io::Result<Reply> {
+/// Has the server of a data directory tell events, each to `hear`, until that wants no more or the
+/// server ends.
+///
+/// # Errors
+/// See [`ClientError`].
+pub fn follow(
+    directory: &DataDirectory,
+    request: Request,
+    mut hear: impl FnMut(FlowEvent) -> io::Result<()>,
+) -> Result<(), ClientError> {
+    let path = directory.control_socket();
+    let stream = match UnixStream::connect(&path) {
+        Ok(stream) => stream,
+        Err(source) => return Err(ClientError::NoServer { path, source }),
+    };
+    let broken = |source| ClientError::Broken { path: path.clone(), source };
+    send(&stream, request).map_err(broken)?;
+    let mut lines = BufReader::new(&stream);
+    loop {
+        let mut line = Vec::new();
+        lines.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line).map_err(broken)?;
+        if line.is_empty() {
+            return Ok(());
+        }
+        match read(&line).map_err(broken)?.result {
+            Outcome::Answer(Answer::Event(event)) => {
+                if hear(*event).is_err() {
+                    return Ok(());
+                }
+            }
+            Outcome::Answer(_) => {}
+            Outcome::Error(problem) => return Err(ClientError::Refused(problem)),
+        }
+    }
+}
+
+fn converse(stream: &UnixStream, request: Request) -> io::Result<Reply> {
     let waits_ms = request.wait_timeout_ms();
     stream.set_read_timeout(Some(PATIENCE + Duration::from_millis(waits_ms)))?;
-    let mut line = serde_json::to_vec(&Question { version: VERSION, request })?;
-    line.push(b'\n');
-    stream.write_all(&line)?;
+    send(stream, request)?;
     let mut answer = Vec::new();
     BufReader::new(stream.take(ANSWER_BYTES_MAX)).read_until(b'\n', &mut answer)?;
     if answer.is_empty() {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    let reply: Reply = serde_json::from_slice(&answer)?;
+    read(&answer)
+}
+
+fn send(mut stream: &UnixStream, request: Request) -> io::Result<()> {
+    let mut line = serde_json::to_vec(&Question { version: VERSION, request })?;
+    line.push(b'\n');
+    stream.write_all(&line)
+}
+
+fn read(line: &[u8]) -> io::Result<Reply> {
+    let reply: Reply = serde_json::from_slice(line)?;
     if reply.version != VERSION {
         let text = format!("it speaks version {}, not {VERSION}", reply.version);
         return Err(io::Error::other(text));

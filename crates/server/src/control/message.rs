@@ -4,6 +4,7 @@
 //! client and a new server never misunderstand each other. Nothing here knows how an answer is
 //! found.
 
+use portcullis_wire::flow_event::FlowEvent;
 use serde::{Deserialize, Serialize};
 
 use crate::control::account::{AccountRow, Kept, KeyRow, NewKey, VpcRow};
@@ -52,6 +53,18 @@ pub enum Request {
     Passes {},
     /// List how often others' changes in the kernel were put right.
     Heals {},
+    /// List the flows that are running.
+    Flows {
+        /// The id of their interface; empty: all.
+        interface: String,
+    },
+    /// Tell events as they happen, until the client hangs up.
+    Follow {
+        /// The id of their interface; empty: all.
+        interface: String,
+        /// Whether only what is dropped is told.
+        deny: bool,
+    },
     /// How the server stands.
     Status {},
     /// Make an account.
@@ -158,6 +171,8 @@ impl Request {
             | Request::Drops {}
             | Request::Passes {}
             | Request::Heals {}
+            | Request::Flows { .. }
+            | Request::Follow { .. }
             | Request::Status {}
             | Request::CreateAccount { .. }
             | Request::Accounts {}
@@ -212,6 +227,12 @@ pub enum Answer {
     Passes(Vec<ReasonRow>),
     /// To `heals`.
     Heals(Vec<HealRow>),
+    /// To `flows`.
+    Flows(FlowList),
+    /// To `follow`, at once.
+    Following(Following),
+    /// To `follow`, for each event.
+    Event(Box<FlowEvent>),
     /// To `status`.
     Status(Status),
     /// To `create-account`.
@@ -265,7 +286,47 @@ pub struct HitRow {
     pub packets: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// When the last one came; empty: never.
+    pub last_hit: String,
 }
+
+/// The flows that are running.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowList {
+    /// The youngest of them.
+    pub flows: Vec<FlowRow>,
+    /// How many more there are.
+    pub left_out: usize,
+}
+
+/// A flow that is running.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FlowRow {
+    /// The id of its interface.
+    pub interface: String,
+    /// `egress` or `ingress`: of the packet that began it.
+    pub direction: String,
+    /// The final IP protocol's number.
+    pub protocol: u8,
+    /// The interface's side, with its port where there is one.
+    pub local: String,
+    /// The other side.
+    pub remote: String,
+    /// `live`, or `blocked` when its verdict has become drop.
+    pub state: String,
+    /// The id of the rule that it is let through by; empty: no rule decided.
+    pub rule: String,
+    /// Packets let through, both ways together.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// How long it has been running, in milliseconds.
+    pub age_ms: u64,
+}
+
+/// From now on events are told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Following {}
 
 /// What was dropped, or let through, at one interface for one reason.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

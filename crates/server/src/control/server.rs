@@ -18,18 +18,20 @@ use portcullis_core::ids::{AccountId, NetworkInterfaceId};
 use portcullis_core::settings::Settings;
 use portcullis_core::text::DeviceName;
 use portcullis_wire::ecs::render::{Enforcement, EnforcementStatus};
+use portcullis_wire::flow_event::FlowEvent;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::unix::OwnedReadHalf;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::control::message::{
-    Answer, BindingRow, Changed, Problem, Reply, Request, Status, read_question,
+    Answer, BindingRow, Changed, Following, Problem, Reply, Request, Status, TOO_MANY_CONNECTIONS,
+    read_question,
 };
 use crate::control::run;
-use crate::host::{Asker, Host, HostView, Waited};
+use crate::host::{Asker, Filter, Host, HostView, Waited};
 use crate::limits::Limits;
 use crate::listen::stopped;
 use crate::published::Published;
@@ -134,11 +136,47 @@ async fn converse(
             return writer.write_all(&line(&reply)).await;
         }
         let reply = match read_question(&question) {
+            Ok(Request::Follow { interface, deny }) => {
+                let filter =
+                    Filter { interface: (!interface.is_empty()).then_some(interface), deny };
+                match administration.ask_host_for(|view| view.follow(filter)).await {
+                    Ok(events) => return follow(events, &mut reader, &mut writer, stop).await,
+                    Err(problem) => Err(problem),
+                }
+            }
             Ok(request) => administration.answer(request).await,
             Err(problem) => Err(problem),
         };
         let reply = reply.map_or_else(Reply::problem, Reply::answer);
         writer.write_all(&line(&reply)).await?;
+    }
+}
+
+/// Tells events until the client hangs up. It is never waited for by those who make them.
+async fn follow(
+    mut events: mpsc::Receiver<FlowEvent>,
+    reader: &mut BufReader<OwnedReadHalf>,
+    writer: &mut OwnedWriteHalf,
+    mut stop: watch::Receiver<bool>,
+) -> io::Result<()> {
+    writer.write_all(&line(&Reply::answer(Answer::Following(Following {})))).await?;
+    let mut anything = [0; 64];
+    loop {
+        let event = tokio::select! {
+            event = events.recv() => event,
+            read = reader.read(&mut anything) => match read? {
+                0 => return Ok(()),
+                // Whatever it says, it is not waited for.
+                _ => continue,
+            },
+            () = stopped(&mut stop) => return Ok(()),
+        };
+        let Some(event) = event else { return Ok(()) };
+        let told = line(&Reply::answer(Answer::Event(Box::new(event))));
+        tokio::select! {
+            written = writer.write_all(&told) => written?,
+            () = stopped(&mut stop) => return Ok(()),
+        }
     }
 }
 
@@ -182,6 +220,14 @@ impl Administration {
             Request::Drops {} => self.ask_host(|view| view.drops()).await.map(Answer::Drops),
             Request::Heals {} => self.ask_host(|view| view.heals()).await.map(Answer::Heals),
             Request::Passes {} => self.ask_host(|view| view.passes()).await.map(Answer::Passes),
+            Request::Flows { interface } => {
+                let list = move |view: &dyn HostView| {
+                    view.flows((!interface.is_empty()).then_some(interface.as_str()))
+                };
+                self.ask_host(list).await.map(Answer::Flows)
+            }
+            // Its answer is more than one line: see [`converse`].
+            Request::Follow { .. } => Ok(Answer::Following(Following {})),
             Request::Status {} => Ok(Answer::Status(self.status())),
             Request::CreateAccount { name } => self.create_account(&name).await,
             Request::Accounts {} => self.accounts().map(Answer::Accounts),
@@ -255,15 +301,23 @@ impl Administration {
         &self,
         question: impl FnOnce(&dyn HostView) -> Result<T, String> + Send + 'static,
     ) -> Result<T, Problem> {
+        let failed = |cause| Problem::new("HostFailed", cause, "the server's log may say more", "");
+        self.ask_host_for(move |view| question(view).map_err(failed)).await
+    }
+
+    async fn ask_host_for<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&dyn HostView) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
         let Some(view) = self.host.view() else {
             let message = "nothing is enforced here: the server runs without an agent";
             let help = "start `portcullis serve` as root and without --no-agent";
             return Err(Problem::new("NotEnforced", message, help, ""));
         };
-        let failed =
-            |cause: String| Problem::new("HostFailed", cause, "the server's log may say more", "");
         let asked = tokio::task::spawn_blocking(move || question(view.as_ref())).await;
-        asked.map_err(|error| failed(error.to_string()))?.map_err(failed)
+        asked.map_err(|error| {
+            Problem::new("HostFailed", error.to_string(), "the server's log may say more", "")
+        })?
     }
 
     fn status(&self) -> Status {
