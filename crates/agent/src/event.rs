@@ -2,7 +2,8 @@
 //!
 //! Pure: names and clocks are given. Names are learned before the kernel hears of their numbers,
 //! and forgotten after the last event that can bear them has been read.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
 use portcullis_core::ids::NetworkInterfaceId;
 use portcullis_core::net::protocol;
@@ -29,10 +30,23 @@ impl Names {
         self.rules.extend(rules);
     }
 
+    /// Whether these are all that are known.
+    pub fn are_all(&self, handle: impl Fn(u64) -> bool, counter: impl Fn(u32) -> bool) -> bool {
+        self.interfaces.keys().all(|number| handle(*number))
+            && self.rules.keys().all(|number| counter(*number))
+    }
+
     /// Forgets all but these.
     pub fn keep(&mut self, handle: impl Fn(u64) -> bool, counter: impl Fn(u32) -> bool) {
         self.interfaces.retain(|number, _| handle(*number));
         self.rules.retain(|number, _| counter(*number));
+    }
+
+    /// The handles of this interface, or of all.
+    pub fn handles(&self, interface: Option<&str>) -> BTreeSet<u64> {
+        let is_wanted = |id: &NetworkInterfaceId| interface.is_none_or(|of| of == id.as_str());
+        let handles = self.interfaces.iter().filter(|(_, id)| is_wanted(id));
+        handles.map(|(handle, _)| *handle).collect()
     }
 
     /// The interface with this handle.
@@ -45,6 +59,9 @@ impl Names {
         self.rules.get(&counter)
     }
 }
+
+/// A calendar that is wrong by more than this is made anew: somebody has set a clock.
+const CALENDAR_DRIFT_MAX_MS: u64 = 10;
 
 /// From the kernel's clock to the calendar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +82,22 @@ impl Calendar {
     /// The same as text.
     pub fn text(self, kernel_ns: u64) -> String {
         time_text(self.unix_ms(kernel_ns))
+    }
+}
+
+/// A calendar that stays the same for as long as it is right, so that a moment has one time.
+#[derive(Debug, Default)]
+pub struct Almanac(Mutex<Option<Calendar>>);
+
+impl Almanac {
+    /// The calendar, by which it is this time now on both clocks.
+    pub fn calendar(&self, kernel_ns: u64, unix_ms: u64) -> Calendar {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_right =
+            |kept: &Calendar| kept.unix_ms(kernel_ns).abs_diff(unix_ms) <= CALENDAR_DRIFT_MAX_MS;
+        let calendar = kept.filter(is_right).unwrap_or(Calendar { kernel_ns, unix_ms });
+        *kept = Some(calendar);
+        calendar
     }
 }
 
@@ -127,6 +160,20 @@ mod tests {
             [(5_000_000_000, 1_000_000), (5_001_999_999, 1_000_001), (4_000_000_000, 999_000)]
         {
             assert_eq!(calendar.unix_ms(kernel_ns), expected);
+        }
+    }
+
+    #[test]
+    fn a_moment_has_one_time_until_a_clock_is_set() {
+        let almanac = Almanac::default();
+        let first = almanac.calendar(1_000_900_000, 5000);
+        let drift = CALENDAR_DRIFT_MAX_MS;
+        for (kernel_ns, unix_ms, is_same) in [
+            (2_000_000_000, 6000, true),
+            (2_000_900_000, 6000 + drift, true),
+            (2_000_900_000, 6001 + drift, false),
+        ] {
+            assert_eq!(almanac.calendar(kernel_ns, unix_ms) == first, is_same, "{unix_ms}");
         }
     }
 }

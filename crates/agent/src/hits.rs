@@ -66,9 +66,16 @@ pub struct Hits {
 }
 
 impl Hits {
-    /// Takes over what the file of a directory says. `counters` names the present counters,
-    /// `kept` says that they still hold what they did.
-    pub fn load(directory: &Path, counters: String, kept: bool) -> Self {
+    /// Takes over what the file of a directory says. `counters` names the present counters, `kept`
+    /// says that numbers stand for the same rules as when the file was written, and `now` what the
+    /// counters hold: others than those of the file have been filled from them, by an upgrade, if
+    /// they hold as much.
+    pub fn load(
+        directory: &Path,
+        counters: String,
+        kept: bool,
+        now: impl FnOnce() -> BTreeMap<DecidingRule, u64>,
+    ) -> Self {
         let path = directory.join(FILE_NAME);
         let mut hits = Self { path, counters, before: BTreeMap::new() };
         let saved = match read(&hits.path) {
@@ -81,11 +88,14 @@ impl Hits {
             }
         };
         let is_same = kept && saved.counters == hits.counters;
+        let now = if kept && !is_same { now() } else { BTreeMap::new() };
         for of in saved.rules {
-            if let (Ok(group), Ok(rule)) = (of.group.parse(), of.rule.parse()) {
-                let total = if is_same { of.before } else { of.before.and(of.counted) };
-                hits.before.insert(DecidingRule { group, rule }, total);
-            }
+            let (Ok(group), Ok(rule)) = (of.group.parse(), of.rule.parse()) else { continue };
+            let rule = DecidingRule { group, rule };
+            let is_carried = now.get(&rule).is_some_and(|now| *now >= of.counted.packets);
+            let is_counted = is_same || is_carried;
+            let total = if is_counted { of.before } else { of.before.and(of.counted) };
+            hits.before.insert(rule, total);
         }
         hits
     }
@@ -132,11 +142,14 @@ fn write(path: &Path, saved: &Saved) -> io::Result<()> {
     let mut file = File::create(&beside)?;
     file.write_all(&serde_json::to_vec(saved)?)?;
     file.sync_all()?;
-    fs::rename(&beside, path)
+    fs::rename(&beside, path)?;
+    path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     fn rule(name: &str) -> DecidingRule {
@@ -150,7 +163,11 @@ mod tests {
     #[test]
     fn totals_outlive_the_counters() {
         let directory = tempfile::tempdir().unwrap();
-        let load = |counters: &str, kept| Hits::load(directory.path(), counters.into(), kept);
+        let now = Cell::new(0);
+        let load = |counters: &str, kept| {
+            let holds = || BTreeMap::from([(rule("sgr-1"), now.get())]);
+            Hits::load(directory.path(), counters.into(), kept, holds)
+        };
         let counted = |packets| std::iter::once((rule("sgr-1"), total(packets)));
         let first = load("boot-1/7", true);
         assert_eq!(first.before(&rule("sgr-1")), Total::default());
@@ -161,6 +178,12 @@ mod tests {
         {
             assert_eq!(load(counters, kept).before(&rule("sgr-1")), total(before), "{counters}");
         }
+        // Others that were filled from them, by an upgrade.
+        for (holds, before) in [(4, 5), (5, 0), (6, 0)] {
+            now.set(holds);
+            assert_eq!(load("boot-1/8", true).before(&rule("sgr-1")), total(before), "{holds}");
+        }
+        now.set(0);
         let second = load("boot-2/7", true);
         second.save(counted(2))().unwrap();
         let mut third = load("boot-3/1", true);

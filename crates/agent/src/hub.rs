@@ -25,6 +25,8 @@ pub enum Heard {
 
 /// Takes events without delay.
 pub trait Listener: Send {
+    /// Whether it wants to hear of this event.
+    fn wants(&self, event: &FlowEvent) -> bool;
     /// Takes one, if there is room.
     fn hear(&mut self, event: &Arc<FlowEvent>) -> Heard;
     /// Whether it listens no longer.
@@ -40,6 +42,20 @@ struct Seat {
     listener: Box<dyn Listener>,
     is_follower: bool,
     lost: u64,
+}
+
+impl Seat {
+    /// Tells what the listener has missed, if it has.
+    fn tell_lost(&mut self, time: &str) -> Heard {
+        if self.lost == 0 {
+            return Heard::Yes;
+        }
+        let heard = self.listener.hear(&Arc::new(lost(time.to_owned(), None, self.lost)));
+        if heard == Heard::Yes {
+            self.lost = 0;
+        }
+        heard
+    }
 }
 
 /// All listeners.
@@ -71,29 +87,28 @@ impl Hub {
         self.seats().is_empty()
     }
 
-    /// Tells everyone.
+    /// Tells everyone who wants to know.
     pub fn tell(&self, event: FlowEvent) {
         let event = Arc::new(event);
         self.seats().retain_mut(|seat| {
-            let heard = match seat.lost {
-                0 => seat.listener.hear(&event),
-                count => {
-                    let before = Arc::new(lost(event.time.clone(), None, count));
-                    match seat.listener.hear(&before) {
-                        Heard::Yes => {
-                            seat.lost = 0;
-                            seat.listener.hear(&event)
-                        }
-                        other => other,
-                    }
-                }
+            if !seat.listener.wants(&event) {
+                return !seat.listener.is_gone();
+            }
+            let heard = match seat.tell_lost(&event.time) {
+                Heard::Yes => seat.listener.hear(&event),
+                other => other,
             };
             if heard == Heard::Full {
-                seat.lost += 1;
+                seat.lost += event.lost.unwrap_or(1);
                 self.missed.fetch_add(1, Ordering::Relaxed);
             }
             heard != Heard::Gone
         });
+    }
+
+    /// Tells those who have missed something so, without waiting for another event.
+    pub fn tell_missed(&self, time: &str) {
+        self.seats().retain_mut(|seat| seat.tell_lost(time) != Heard::Gone);
     }
 
     /// Lets everybody go.
@@ -120,6 +135,10 @@ mod tests {
     struct Ear(SyncSender<Arc<FlowEvent>>, Arc<AtomicU64>);
 
     impl Listener for Ear {
+        fn wants(&self, event: &FlowEvent) -> bool {
+            event.event != EventName::End
+        }
+
         fn hear(&mut self, event: &Arc<FlowEvent>) -> Heard {
             match self.0.try_send(event.clone()) {
                 Ok(()) => Heard::Yes,
@@ -156,6 +175,16 @@ mod tests {
         hub.tell(event("5"));
         let heard: Vec<_> = slow.try_iter().map(|e| (e.event, e.lost)).collect();
         assert_eq!(heard, [(EventName::Lost, Some(2)), (EventName::New, None)]);
+        // What is not wanted is not missed, and what is missing of others stays missing.
+        let told = FlowEvent { lost: Some(7), ..FlowEvent::new("6".into(), EventName::Lost) };
+        [event("6"), event("6"), FlowEvent::new("6".into(), EventName::End), told.clone(), told]
+            .into_iter()
+            .for_each(|event| hub.tell(event));
+        hub.tell_missed("7");
+        assert_eq!(slow.try_iter().count(), 2);
+        hub.tell_missed("8");
+        hub.tell_missed("9");
+        assert_eq!(slow.try_iter().map(|e| e.lost).collect::<Vec<_>>(), [Some(14)]);
         drop((slow, quick));
         hub.tell(event("6"));
         assert!(hub.is_empty());

@@ -2,6 +2,7 @@
 //!
 //! The agent has it read out what is there before numbers are given to others, so that no event
 //! bears a name that came later. Nobody who enforces waits for a listener here.
+use std::cmp::Reverse;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +15,7 @@ use portcullis_core::ids::NetworkInterfaceId;
 use portcullis_core::verdict::DecidingRule;
 use portcullis_wire::flow_event::time_text;
 
-use crate::event::{Calendar, Names, in_words, lost};
+use crate::event::{Almanac, Calendar, Names, in_words, lost};
 use crate::hub::Hub;
 use crate::ledger::Ledger;
 use crate::sys::{Events, FlowEntry, FlowTable};
@@ -24,15 +25,14 @@ const LOOK: Duration = Duration::from_millis(500);
 /// After records came, more may gather for so long: one waking for many.
 const GATHER: Duration = Duration::from_millis(20);
 
-struct Inner {
-    events: Events,
-    names: Names,
-}
-
 /// The ring, the names of what is in it, and who listens.
 pub struct Reader {
-    inner: Mutex<Inner>,
+    /// Held while the ring is read, by one at a time.
+    ring: Mutex<Events>,
+    /// Held for one event at most, so that whoever enforces need not wait for the others.
+    names: Mutex<Names>,
     flows: FlowTable,
+    almanac: Almanac,
     hub: Arc<Hub>,
     stopped: AtomicBool,
 }
@@ -59,8 +59,14 @@ pub struct LiveFlow {
 impl Reader {
     /// A reader of this ring and this table.
     pub fn new(events: Events, flows: FlowTable, hub: Arc<Hub>) -> Self {
-        let inner = Mutex::new(Inner { events, names: Names::default() });
-        Self { inner, flows, hub, stopped: AtomicBool::new(false) }
+        Self {
+            ring: Mutex::new(events),
+            names: Mutex::default(),
+            flows,
+            almanac: Almanac::default(),
+            hub,
+            stopped: AtomicBool::new(false),
+        }
     }
 
     /// Lets the thread end, once it has looked.
@@ -77,19 +83,31 @@ impl Reader {
     pub fn learn(&self, ledger: &Ledger, rules: impl Iterator<Item = (u32, DecidingRule)>) {
         let interface =
             |(name, place): (&str, &crate::ledger::Place)| Some((place.handle, name.parse().ok()?));
-        self.inner().names.learn(ledger.places().filter_map(interface), rules);
+        locked(&self.names).learn(ledger.places().filter_map(interface), rules);
     }
 
-    /// Reads out what is there, then forgets all names but those in use.
+    /// Forgets all names but those in use, after the events that may bear them have been read.
     pub fn settle(&self, handle: impl Fn(u64) -> bool, counter: impl Fn(u32) -> bool) {
-        let mut inner = self.inner();
-        self.drain(&mut inner);
-        inner.names.keep(handle, counter);
+        self.hub.tell_missed(&time_text(unix_ms()));
+        if locked(&self.names).are_all(&handle, &counter) {
+            return;
+        }
+        self.read_out();
+        locked(&self.names).keep(handle, counter);
     }
 
-    /// Reads out what is there.
+    /// Reads out what is there now; what comes meanwhile is left for later where it is much.
     pub fn read_out(&self) {
-        self.drain(&mut self.inner());
+        let mut ring = locked(&self.ring);
+        let calendar = self.calendar();
+        let nobody = self.hub.is_empty();
+        for _ in 0..ring.records_max() {
+            let Some(event) = ring.next_event() else { return };
+            if !nobody {
+                let told = in_words(&event, &locked(&self.names), calendar);
+                self.hub.tell(told);
+            }
+        }
     }
 
     /// Tells that the kernel left events of an interface out.
@@ -99,7 +117,7 @@ impl Reader {
 
     /// From the kernel's clock to the calendar, now.
     pub fn calendar(&self) -> Calendar {
-        Calendar { kernel_ns: self.flows.now_ns(), unix_ms: unix_ms() }
+        self.almanac.calendar(self.flows.now_ns(), unix_ms())
     }
 
     /// Live flows, of one interface if wanted, the youngest first: at most `most`, and how many
@@ -111,51 +129,40 @@ impl Reader {
     ) -> io::Result<(Vec<LiveFlow>, usize)> {
         let entries = self.flows.all()?;
         let now_ns = self.flows.now_ns();
-        let inner = self.inner();
-        let live = |entry: FlowEntry| {
-            let id = inner.names.interface(entry.key.handle)?;
-            let is_wanted = interface.is_none_or(|wanted| wanted == id.as_str());
+        let wanted = locked(&self.names).handles(interface);
+        let is_live = |entry: &FlowEntry| {
             let idle_ns = now_ns.wrapping_sub(entry.seen_ns) as i64;
-            if !is_wanted || idle_ns >= i64::try_from(entry.idle_ns).unwrap_or(i64::MAX) {
-                return None;
-            }
+            wanted.contains(&entry.key.handle)
+                && idle_ns < i64::try_from(entry.idle_ns).unwrap_or(i64::MAX)
+        };
+        let mut entries: Vec<FlowEntry> = entries.into_iter().filter(is_live).collect();
+        entries.sort_by_key(|entry| (Reverse(entry.began_ns), entry.key));
+        let more = entries.len().saturating_sub(most);
+        entries.truncate(most);
+        let names = locked(&self.names);
+        let named = |entry: FlowEntry| {
             Some(LiveFlow {
-                interface: id.clone(),
-                rule: entry.counter.and_then(|counter| inner.names.rule(counter)).cloned(),
+                interface: names.interface(entry.key.handle)?.clone(),
+                rule: entry.counter.and_then(|counter| names.rule(counter)).cloned(),
                 age_ms: now_ns.saturating_sub(entry.began_ns) / 1_000_000,
                 entry,
             })
         };
-        let mut flows: Vec<LiveFlow> = entries.into_iter().filter_map(live).collect();
-        drop(inner);
-        flows.sort_by(|a, b| (a.age_ms, a.entry.key).cmp(&(b.age_ms, b.entry.key)));
-        let more = flows.len().saturating_sub(most);
-        flows.truncate(most);
-        Ok((flows, more))
+        Ok((entries.into_iter().filter_map(named).collect(), more))
     }
 
     fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Relaxed)
     }
+}
 
-    fn drain(&self, inner: &mut Inner) {
-        let calendar = self.calendar();
-        let nobody = self.hub.is_empty();
-        while let Some(event) = inner.events.next_event() {
-            if !nobody {
-                self.hub.tell(in_words(&event, &inner.names, calendar));
-            }
-        }
-    }
-
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Starts the thread; it ends when it is told to, or nobody else has the reader any more.
 pub fn start(reader: &Arc<Reader>) -> io::Result<JoinHandle<()>> {
-    let ring = reader.inner().events.as_fd().try_clone_to_owned()?;
+    let ring = locked(&reader.ring).as_fd().try_clone_to_owned()?;
     let reader: Weak<Reader> = Arc::downgrade(reader);
     std::thread::Builder::new().name("events".into()).spawn(move || {
         let wait = PollTimeout::try_from(LOOK).unwrap_or(PollTimeout::ZERO);

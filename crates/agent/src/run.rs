@@ -73,7 +73,12 @@ impl<K: Kernel> Agent<K> {
     pub fn new(mut kernel: K, file: LedgerFile, settings: Settings) -> io::Result<Self> {
         let loaded = file.load(&settings.boot_id)?;
         let known = loaded.and_then(|ledger| Some((ledger.numbers()?, ledger)));
-        let hits = Hits::load(file.directory(), kernel.counters_name()?, known.is_some());
+        let holds = || {
+            let numbers = known.iter().flat_map(|(numbers, _): &(Numbers, Ledger)| numbers.rules());
+            let packets = |number| kernel.counter(number).map_or(0, |count| count.packets);
+            numbers.map(|(number, rule)| (rule.clone(), packets(number))).collect()
+        };
+        let hits = Hits::load(file.directory(), kernel.counters_name()?, known.is_some(), holds);
         let (numbers, ledger) = match known {
             Some(known) => known,
             None => {
@@ -104,6 +109,9 @@ impl<K: Kernel> Agent<K> {
     pub fn tell_names_to(&mut self, reader: Arc<Reader>) {
         self.reader = Some(reader);
         self.tell_names();
+        // What was lost before is nothing that whoever listens from now on has missed.
+        let lost_before = |slot| (slot, self.kernel.events_lost(slot));
+        self.events_lost = (0..self.kernel.slot_count()).map(lost_before).collect();
     }
 
     /// What time does by itself: flows idle out, events are read out, and the counters of rules
@@ -136,9 +144,11 @@ impl<K: Kernel> Agent<K> {
         let Some(reader) = &self.reader else { return };
         for (name, place) in self.ledger.places() {
             let now = self.kernel.events_lost(place.slot);
-            let before = self.events_lost.insert(place.slot, now).unwrap_or(now);
-            if now > before {
-                reader.tell_lost(name, now - before);
+            let before = self.events_lost.insert(place.slot, now).unwrap_or(0);
+            // A slot that another interface has got counts from zero.
+            let lost = now.checked_sub(before).unwrap_or(now);
+            if lost > 0 {
+                reader.tell_lost(name, lost);
             }
         }
     }

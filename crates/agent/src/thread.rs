@@ -14,7 +14,7 @@ use portcullis_core::host::{Desired, Report};
 
 use crate::audit::Heals;
 use crate::device::{self, Devices};
-use crate::event::Calendar;
+use crate::event::{Almanac, Calendar};
 use crate::hits::SAVE_EVERY;
 use crate::kernel::Kernel;
 use crate::reader::unix_ms;
@@ -113,7 +113,8 @@ pub fn start<K: Kernel + Send + 'static>(
     })?;
     let thread = std::thread::Builder::new().name("agent".into()).spawn(move || {
         let (hits_saved, saving) = (Instant::now(), None);
-        Loop { agent, hits_saved, saving, desired: None, report, on_tick }.run(&inbox);
+        let (almanac, desired) = (Almanac::default(), None);
+        Loop { agent, hits_saved, saving, almanac, desired, report, on_tick }.run(&inbox);
     })?;
     Ok((handle, thread))
 }
@@ -132,6 +133,7 @@ struct Loop<K, R, T> {
     agent: Agent<K>,
     hits_saved: Instant,
     saving: Option<JoinHandle<()>>,
+    almanac: Almanac,
     desired: Option<Arc<Desired>>,
     report: R,
     on_tick: T,
@@ -219,7 +221,7 @@ impl<K: Kernel, R: FnMut(Report), T: FnMut()> Loop<K, R, T> {
     }
 
     fn calendar(&self) -> Calendar {
-        Calendar { kernel_ns: self.agent.kernel().now_ns(), unix_ms: unix_ms() }
+        self.almanac.calendar(self.agent.kernel().now_ns(), unix_ms())
     }
 
     fn answer(&self, question: Ask) {
@@ -230,7 +232,7 @@ impl<K: Kernel, R: FnMut(Report), T: FnMut()> Loop<K, R, T> {
                 answer.send(bindings).is_ok()
             }
             Ask::Heals(answer) => answer.send(Ok(self.agent.heals())).is_ok(),
-            Ask::Hits(answer) => answer.send(self.agent.hits(unix_ms())).is_ok(),
+            Ask::Hits(answer) => answer.send(self.agent.hits(self.calendar())).is_ok(),
             Ask::Counts { with_accepted, answer } => {
                 answer.send(self.agent.counts(with_accepted)).is_ok()
             }

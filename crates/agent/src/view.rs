@@ -64,8 +64,7 @@ impl<K: Kernel> Agent<K> {
     }
 
     /// Every rule that some bound interface has, with its hits.
-    pub fn hits(&self, unix_ms: u64) -> io::Result<Vec<RuleHits>> {
-        let calendar = Calendar { kernel_ns: self.kernel().now_ns(), unix_ms };
+    pub fn hits(&self, calendar: Calendar) -> io::Result<Vec<RuleHits>> {
         let hits = |(number, rule): (u32, &DecidingRule)| {
             Ok(RuleHits { rule: rule.clone(), total: self.total(number, rule, calendar)? })
         };

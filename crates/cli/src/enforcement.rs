@@ -223,10 +223,11 @@ struct Follower {
 }
 
 impl Listener for Follower {
+    fn wants(&self, event: &FlowEvent) -> bool {
+        self.filter.wants(event)
+    }
+
     fn hear(&mut self, event: &Arc<FlowEvent>) -> Heard {
-        if !self.filter.wants(event) {
-            return Heard::Yes;
-        }
         match self.told.try_send(FlowEvent::clone(event)) {
             Ok(()) => Heard::Yes,
             Err(TrySendError::Full(_)) => Heard::Full,

@@ -23,7 +23,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Serve(commands::serve::Arguments),
+    Serve(Box<commands::serve::Arguments>),
     Bind(commands::bind::Arguments),
     Unbind(commands::unbind::Arguments),
     Run(commands::run::Arguments),

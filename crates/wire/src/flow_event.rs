@@ -43,9 +43,9 @@ impl EventName {
     }
 }
 
-/// One event. What it has nothing to say about is left out.
+/// One event. What it has nothing to say about is left out, and readers pass over fields that they
+/// do not know: later versions may say more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct FlowEvent {
     /// When.
     pub time: String,

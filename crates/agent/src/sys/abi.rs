@@ -53,7 +53,6 @@ const ADOPTED_AT: usize = 16;
 #[cfg(test)]
 const ADOPTED_BYTES: usize = 120;
 pub(super) const COUNT_BYTES: usize = 24;
-#[cfg(test)]
 pub(super) const EVENT_BYTES: usize = 120;
 /// Numbers of the `reasons` map for one slot and direction.
 pub(super) const REASON_STRIDE: usize = 32;

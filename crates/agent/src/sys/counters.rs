@@ -64,6 +64,11 @@ impl Datapath {
         self.slot_field(slot, abi::SLOT_EVENTS_LOST)
     }
 
+    /// Lets a slot's next interface start without losses.
+    pub fn zero_events_lost(&self, slot: u32) -> io::Result<()> {
+        self.clear_slot_field(slot, abi::SLOT_EVENTS_LOST)
+    }
+
     /// Flow entries of a slot, expired ones too.
     pub fn flow_count(&self, slot: u32) -> u64 {
         self.slot_field(slot, abi::SLOT_PLACES_USED)

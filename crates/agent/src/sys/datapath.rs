@@ -232,6 +232,10 @@ impl Datapath {
         self.slots.load(slot as usize * SLOT_WORDS + field).unwrap_or(0)
     }
 
+    pub(super) fn clear_slot_field(&self, slot: u32, field: usize) -> io::Result<()> {
+        self.slots.store(slot as usize * SLOT_WORDS + field, 0)
+    }
+
     /// A slot's word, (generation << 32) | pool offset of the INTERFACE blob; 0 (nothing passes)
     /// beyond the last slot.
     pub fn slot_word(&self, slot: u32) -> u64 {
@@ -448,7 +452,8 @@ impl Datapath {
 
     /// The event ring; one reader at a time.
     pub fn events(&self) -> io::Result<Events> {
-        Events::new(self.maps.events.descriptor().try_clone_to_owned()?)
+        let events = &self.maps.events;
+        Events::new(events.descriptor().try_clone_to_owned()?, events.entries)
     }
 
     /// The flow table, to be read beside this.

@@ -7,18 +7,28 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use aya::maps::{MapData, RingBuf};
 
-use super::abi::Event;
+use super::abi::{self, Event};
+
+/// What the kernel puts before each record.
+const HEADER_BYTES: usize = 8;
 
 /// Reads the records of an instance's ring.
 pub struct Events {
     ring: RingBuf<MapData>,
+    records_max: u32,
 }
 
 impl Events {
-    pub(super) fn new(map: OwnedFd) -> io::Result<Self> {
+    pub(super) fn new(map: OwnedFd, bytes: u32) -> io::Result<Self> {
         let data = MapData::from_fd(map).map_err(io::Error::other)?;
         let map = aya::maps::Map::from_map_data(data).map_err(io::Error::other)?;
-        Ok(Self { ring: RingBuf::try_from(map).map_err(io::Error::other)? })
+        let ring = RingBuf::try_from(map).map_err(io::Error::other)?;
+        Ok(Self { ring, records_max: bytes / (abi::EVENT_BYTES + HEADER_BYTES) as u32 })
+    }
+
+    /// The most records that can be there at once.
+    pub fn records_max(&self) -> u32 {
+        self.records_max
     }
 
     /// The next record, if there is one now.

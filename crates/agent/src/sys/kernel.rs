@@ -114,7 +114,8 @@ impl Kernel for Datapath {
     fn forget(&mut self, _handle: u64, slot: u32) -> io::Result<()> {
         // A slot's flows are all of one interface, so its number names them.
         self.forget_flows(slot)?;
-        self.zero_reasons(slot)
+        self.zero_reasons(slot)?;
+        self.zero_events_lost(slot)
     }
 
     fn counter(&self, counter: u32) -> io::Result<Count> {

@@ -1,14 +1,15 @@
 //! Flow logs, followers and hits: what is told of real packets, and what of it lasts.
 
 use super::{PATIENCE, program, scene, scene_with};
-use portcullis_testkit::lab::probe::{Attempt, Kind};
+use portcullis_testkit::lab::probe::{Attempt, Kind, bind_udp};
 use portcullis_testkit::lab::pulse::Stream;
 use portcullis_testkit::lab::scene::Scene;
 use portcullis_testkit::lab::witness::{Counter, Counts};
+use portcullis_testkit::netns::must_succeed;
 use portcullis_testkit::wait::until;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -17,6 +18,10 @@ use std::time::Duration;
 
 /// Longer than a closed connection stays in the table.
 const AGEING: Duration = Duration::from_secs(30);
+/// More than the events that an interface may tell in two seconds.
+const BURST: usize = 2500;
+/// A flow log's disk without much room.
+const DISK_BYTES: u64 = 1 << 16;
 /// Most followers at once.
 const FOLLOWERS_MAX: usize = 16;
 
@@ -109,6 +114,110 @@ fn the_flow_log_tells_a_flow_s_life_and_its_totals() {
     assert!(revoke["egress_bytes"].as_u64().unwrap() > 0, "{revoke}");
 }
 
+/// A socket of an instance whose datagrams are all dropped, each an event.
+fn denied(scene: &Scene) -> UdpSocket {
+    let ((from, source), (_, outside)) =
+        (scene.place("a").unwrap(), scene.place("outside").unwrap());
+    let socket = bind_udp(from, SocketAddr::new(source, 0)).unwrap();
+    socket.connect(SocketAddr::new(outside, 4242)).unwrap();
+    socket
+}
+
+fn burst(socket: &UdpSocket) {
+    for _ in 0..BURST {
+        socket.send(b"no").unwrap();
+    }
+}
+
+/// Lines are as good after a kill in the middle of them as before it; what an interface tells in a
+/// second is bounded, and what is beyond is counted.
+#[test]
+fn a_flood_is_told_in_part_and_every_line_survives_a_kill() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_string_lossy().into_owned();
+    let Some(mut scene) = scene_with(&["--flow-log", &path]) else { return };
+    let file = directory.path().join("flows.jsonl");
+    scene.play(RULES).unwrap();
+    let interface = scene.estate.interface("a").unwrap().id.clone();
+    let socket = denied(&scene);
+    let lost = json!({"event": "lost", "interface": interface});
+    until("lost events to be told", AGEING, || {
+        burst(&socket);
+        Ok(logged(&file).iter().any(|event| has(event, &lost)).then_some(()))
+    })
+    .unwrap();
+    assert!(await_logged(&file, PATIENCE, &lost)["lost"].as_u64() > Some(0));
+
+    burst(&socket);
+    scene.product.kill().unwrap();
+    // Whole lines; a cut one has no end and is taken away by the next program.
+    let text = std::fs::read_to_string(&file).unwrap();
+    let whole = text.rsplit_once('\n').unwrap().0;
+    assert!(whole.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
+    scene.product.resume().unwrap();
+    // The flood may have used up what the interface may tell in this second.
+    let denied = json!({"event": "deny", "remote_port": 81});
+    until("events to be told again", AGEING, || {
+        scene.play("a tcp outside:81 -> dropped; a egress rule closed")?;
+        Ok(logged(&file).iter().any(|event| has(event, &denied)).then_some(()))
+    })
+    .unwrap();
+}
+
+/// A file system of its own, of a few pages.
+struct Disk<'a>(&'a Path);
+
+impl<'a> Disk<'a> {
+    fn mount(at: &'a Path) -> Self {
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={DISK_BYTES}"), "tmpfs"]).arg(at);
+        must_succeed(&mut mount).unwrap();
+        Self(at)
+    }
+}
+
+impl Drop for Disk<'_> {
+    fn drop(&mut self) {
+        // Nothing is to be kept, and whoever has a file open may keep it a while.
+        let _ = must_succeed(Command::new("umount").arg("--lazy").arg(self.0));
+    }
+}
+
+#[test]
+fn a_full_disk_stops_the_flow_log_and_nothing_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_string_lossy().into_owned();
+    if !portcullis_testkit::capability::need("live", portcullis_testkit::lab::available) {
+        return;
+    }
+    let _disk = Disk::mount(directory.path());
+    let (file, filler) = (directory.path().join("flows.jsonl"), directory.path().join("filler"));
+    let Some(mut scene) = scene_with(&["--flow-log", &path]) else { return };
+    scene.play(RULES).unwrap();
+    // Two pages are left: some lines find room, one of them in part.
+    std::fs::write(&filler, vec![0; DISK_BYTES as usize - (8 << 10)]).unwrap();
+    let socket = denied(&scene);
+    until("the disk to be full", AGEING, || {
+        burst(&socket);
+        Ok(scene.product.log().contains("the flow log cannot be written").then_some(()))
+    })
+    .unwrap();
+    scene
+        .play(
+            "a tcp outside:80 -> passes; a egress rule web
+             revoke web
+             a tcp outside:80 -> dropped; a egress rule closed",
+        )
+        .unwrap();
+    assert!(!logged(&file).is_empty());
+    std::fs::remove_file(&filler).unwrap();
+    let missing = until("missing lines to be told", AGEING, || {
+        let told = logged(&file).into_iter();
+        Ok(told.filter(|event| event["interface"].is_null()).find(|event| event["event"] == "lost"))
+    });
+    assert!(missing.unwrap()["lost"].as_u64() > Some(0));
+}
+
 /// `portcullis flows --follow --json`, and the lines that it prints.
 struct Followed(Child, Receiver<Value>);
 
@@ -191,6 +300,20 @@ fn followers_are_bounded() {
     .unwrap();
 }
 
+/// Milliseconds of the day.
+fn of_day_ms(row: &Value) -> i64 {
+    let time = row["last_hit"].as_str().unwrap().split(['T', 'Z']).nth(1).unwrap();
+    let parts: Vec<i64> = time.split([':', '.']).map(|part| part.parse().unwrap()).collect();
+    ((parts[0] * 60 + parts[1]) * 60 + parts[2]) * 1000 + parts[3]
+}
+
+/// Nothing was hit between them. A time is worked out from two clocks, so it may be a little off.
+fn is_same(row: &Value, counted: &Value) -> bool {
+    let apart_ms = (of_day_ms(row) - of_day_ms(counted)).rem_euclid(24 * 3_600_000);
+    let is_close = !(10..24 * 3_600_000 - 10).contains(&apart_ms);
+    is_close && row["packets"] == counted["packets"] && row["bytes"] == counted["bytes"]
+}
+
 #[test]
 fn hits_outlive_the_program_and_the_kernel_s_counters() {
     let Some(mut scene) = scene() else { return };
@@ -204,28 +327,42 @@ fn hits_outlive_the_program_and_the_kernel_s_counters() {
     let closed = id(&scene, "closed");
     scene.play("a tcp outside:81 -> dropped; a egress rule closed").unwrap();
     let counted = row(&scene, &closed).unwrap();
-    let packets = counted["packets"].as_u64().unwrap();
-    assert!(packets > 0 && counted["last_hit"].as_str().unwrap().ends_with('Z'), "{counted}");
+    assert!(counted["packets"].as_u64() > Some(0) && counted["bytes"].as_u64() > Some(0));
+    assert!(counted["last_hit"].as_str().unwrap().ends_with('Z'), "{counted}");
     let unused = scene.product.run(&["hits", "--unused"]).unwrap();
     assert!(unused.contains(&id(&scene, "spare")) && !unused.contains(&closed), "{unused}");
 
-    let at_least = |scene: &Scene, rule: &str, expected: u64| {
+    // All of it: packets, bytes and the time of the last one.
+    let is_back = |scene: &Scene, counted: &Value| {
         until("the hits to be back", PATIENCE, || {
-            let now = row(scene, rule);
-            Ok(now.filter(|row| row["packets"].as_u64() >= Some(expected)).map(|_| ()))
+            let now = row(scene, counted["rule"].as_str().unwrap());
+            Ok(now.filter(|row| is_same(row, counted)).map(|_| ()))
         })
-        .unwrap_or_else(|error| panic!("{error}: {:?}", row(scene, rule)));
+        .unwrap_or_else(|error| panic!("{error}: {counted}, now {:?}", row(scene, &closed)));
     };
+    // Other rules, before it and behind it, with another policy for each.
+    scene
+        .play(
+            "first = a egress accept tcp 7/7 to outside
+             last = a egress accept tcp 11/11 to outside priority 99
+             revoke first",
+        )
+        .unwrap();
+    is_back(&scene, &counted);
     scene.product.kill().unwrap();
     scene.product.resume().unwrap();
-    at_least(&scene, &closed, packets);
+    is_back(&scene, &counted);
     // As after a reboot: nothing of the kernel's is left.
     scene.product.terminate().unwrap();
     scene.product.detach_all().unwrap();
     scene.product.resume().unwrap();
-    at_least(&scene, &closed, packets);
+    is_back(&scene, &counted);
     scene.play("a tcp outside:81 -> dropped; a egress rule closed").unwrap();
-    at_least(&scene, &closed, packets + 1);
+    let again = row(&scene, &closed).unwrap();
+    for field in ["packets", "bytes"] {
+        assert!(again[field].as_u64() > counted[field].as_u64(), "{field}: {again} of {counted}");
+    }
+    assert!(again["last_hit"].as_str() > counted["last_hit"].as_str(), "{again} of {counted}");
 
     // A rule that goes takes its hits along, and leaves nothing to the one that gets its counter.
     scene.play("revoke closed\nfresh = a egress drop all to anywhere priority 99").unwrap();
