@@ -54,6 +54,11 @@ impl Names {
         self.interfaces.get(&handle)
     }
 
+    /// All rules with their counters.
+    pub fn rules(&self) -> impl Iterator<Item = (u32, &DecidingRule)> {
+        self.rules.iter().map(|(number, rule)| (*number, rule))
+    }
+
     /// The rule with this counter.
     pub fn rule(&self, counter: u32) -> Option<&DecidingRule> {
         self.rules.get(&counter)
@@ -101,16 +106,20 @@ impl Almanac {
     }
 }
 
-/// The event in words.
-pub fn in_words(event: &Event, names: &Names, calendar: Calendar) -> FlowEvent {
-    let name = match event.kind {
+/// The word for a kind.
+pub fn name(kind: EventKind) -> EventName {
+    match kind {
         EventKind::New => EventName::New,
         EventKind::Deny => EventName::Deny,
         EventKind::Revoke => EventName::Revoke,
         EventKind::Recover => EventName::Recover,
         EventKind::End => EventName::End,
-    };
-    let mut told = FlowEvent::new(calendar.text(event.now_ns), name);
+    }
+}
+
+/// The event in words.
+pub fn in_words(event: &Event, names: &Names, calendar: Calendar) -> FlowEvent {
+    let mut told = FlowEvent::new(calendar.text(event.now_ns), name(event.kind));
     told.interface = names.interface(event.flow.handle).map(ToString::to_string);
     told.direction = Some(event.direction.name().to_owned());
     if !event.flow.remote.is_unspecified() || !event.flow.local.is_unspecified() {

@@ -53,6 +53,25 @@ pub struct FlowLogSettings {
     pub events: BTreeSet<EventName>,
 }
 
+/// What became of events at a log.
+#[derive(Debug, Default)]
+pub struct LogCounts {
+    written: AtomicU64,
+    unwritten: AtomicU64,
+}
+
+impl LogCounts {
+    /// Lines written.
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+
+    /// Events that the disk did not take.
+    pub fn unwritten(&self) -> u64 {
+        self.unwritten.load(Ordering::Relaxed)
+    }
+}
+
 /// The hub's end of a log.
 struct Queue {
     events: BTreeSet<EventName>,
@@ -77,15 +96,14 @@ impl Listener for Queue {
     }
 }
 
-/// Starts the thread that writes. It ends when the listener is dropped. `unwritten` counts what the
-/// disk did not take.
+/// Starts the thread that writes. It ends when the listener is dropped. It counts for `counts`.
 pub fn start(
     settings: FlowLogSettings,
-    unwritten: Arc<AtomicU64>,
+    counts: Arc<LogCounts>,
 ) -> io::Result<(Box<dyn Listener>, std::thread::JoinHandle<()>)> {
     let (lines, inbox) = sync_channel(QUEUE_MAX);
     let queue = Queue { events: settings.events.clone(), lines };
-    let writer = Writer { files: Files::new(settings), failed_at: None, lost: 0, unwritten };
+    let writer = Writer { files: Files::new(settings), failed_at: None, lost: 0, counts };
     let thread =
         std::thread::Builder::new().name("flow-log".into()).spawn(move || writer.run(&inbox))?;
     Ok((Box::new(queue), thread))
@@ -95,12 +113,13 @@ struct Writer {
     files: Files,
     failed_at: Option<Instant>,
     lost: u64,
-    unwritten: Arc<AtomicU64>,
+    counts: Arc<LogCounts>,
 }
 
 impl Writer {
     fn run(mut self, inbox: &Receiver<Arc<FlowEvent>>) {
         loop {
+            self.counts.written.store(self.files.written, Ordering::Relaxed);
             // What has been taken is on the disk's side before the thread waits.
             let next = match inbox.try_recv() {
                 Ok(event) => Ok(event),
@@ -173,7 +192,7 @@ impl Writer {
 
     fn lose(&mut self, count: u64) {
         self.lost += count;
-        self.unwritten.fetch_add(count, Ordering::Relaxed);
+        self.counts.unwritten.fetch_add(count, Ordering::Relaxed);
     }
 }
 
@@ -207,11 +226,13 @@ struct Files {
     open: Option<Open>,
     bytes: Vec<u8>,
     lines: Vec<Waiting>,
+    /// Lines that are in files.
+    written: u64,
 }
 
 impl Files {
     fn new(settings: FlowLogSettings) -> Self {
-        Self { settings, open: None, bytes: Vec::new(), lines: Vec::new() }
+        Self { settings, open: None, bytes: Vec::new(), lines: Vec::new(), written: 0 }
     }
 
     fn path(&self, age: u32) -> PathBuf {
@@ -288,6 +309,7 @@ impl Files {
         let (taken, written) = write_all(&mut open.file, &self.bytes);
         let whole = self.lines.iter().map(|line| line.end).rfind(|end| *end <= taken).unwrap_or(0);
         open.bytes += whole as u64;
+        self.written += self.lines.iter().filter(|line| line.end <= taken).count() as u64;
         if let Err(error) = written {
             if taken > whole
                 && let Err(error) = open.file.set_len(open.bytes)
@@ -418,7 +440,7 @@ mod tests {
     }
 
     fn writer(settings: FlowLogSettings) -> Writer {
-        Writer { files: Files::new(settings), failed_at: None, lost: 0, unwritten: Arc::default() }
+        Writer { files: Files::new(settings), failed_at: None, lost: 0, counts: Arc::default() }
     }
 
     #[test]
@@ -467,7 +489,7 @@ mod tests {
         let mut writer = writer(FlowLogSettings { file_bytes_max: 9999, ..settings(&place) });
         writer.take(&event(1));
         writer.take(&event(2));
-        assert_eq!(writer.unwritten.load(Ordering::Relaxed), 2);
+        assert_eq!(writer.counts.unwritten(), 2);
         fs::remove_file(&place).unwrap();
         writer.failed_at = Instant::now().checked_sub(RETRY);
         writer.take(&event(3));
@@ -496,13 +518,14 @@ mod tests {
         assert_eq!(writer.lost, 41);
         writer.failed_at = Instant::now().checked_sub(RETRY);
         writer.take(&event(3));
-        assert_eq!((writer.lost, writer.unwritten.load(Ordering::Relaxed)), (42, 42));
+        assert_eq!((writer.lost, writer.counts.unwritten()), (42, 42));
 
         fs::remove_file(&path).unwrap();
         writer.failed_at = Instant::now().checked_sub(RETRY);
         writer.catch_up();
         let told: FlowEvent = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
         assert_eq!((told.event, told.lost, writer.lost), (EventName::Lost, Some(42), 0));
+        assert_eq!(writer.files.written, 1);
     }
 
     /// A disk that takes a part: whole lines stay, the cut one is taken back and counted.

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_core::verdict::DecidingRule;
@@ -62,7 +63,7 @@ struct SavedRule {
 pub struct Hits {
     path: PathBuf,
     counters: String,
-    before: BTreeMap<DecidingRule, Total>,
+    before: Arc<BTreeMap<DecidingRule, Total>>,
 }
 
 impl Hits {
@@ -77,7 +78,7 @@ impl Hits {
         now: impl FnOnce() -> BTreeMap<DecidingRule, u64>,
     ) -> Self {
         let path = directory.join(FILE_NAME);
-        let mut hits = Self { path, counters, before: BTreeMap::new() };
+        let mut hits = Self { path, counters, before: Arc::default() };
         let saved = match read(&hits.path) {
             Ok(saved) => saved,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return hits,
@@ -89,14 +90,16 @@ impl Hits {
         };
         let is_same = kept && saved.counters == hits.counters;
         let now = if kept && !is_same { now() } else { BTreeMap::new() };
+        let mut before = BTreeMap::new();
         for of in saved.rules {
             let (Ok(group), Ok(rule)) = (of.group.parse(), of.rule.parse()) else { continue };
             let rule = DecidingRule { group, rule };
             let is_carried = now.get(&rule).is_some_and(|now| *now >= of.counted.packets);
             let is_counted = is_same || is_carried;
             let total = if is_counted { of.before } else { of.before.and(of.counted) };
-            hits.before.insert(rule, total);
+            before.insert(rule, total);
         }
+        hits.before = Arc::new(before);
         hits
     }
 
@@ -105,9 +108,16 @@ impl Hits {
         self.before.get(rule).copied().unwrap_or_default()
     }
 
+    /// All that earlier counters held, as it is now.
+    pub fn all_before(&self) -> Arc<BTreeMap<DecidingRule, Total>> {
+        self.before.clone()
+    }
+
     /// Forgets all rules but these.
     pub fn keep(&mut self, rules: &BTreeSet<DecidingRule>) {
-        self.before.retain(|rule, _| rules.contains(rule));
+        if !self.before.keys().all(|rule| rules.contains(rule)) {
+            Arc::make_mut(&mut self.before).retain(|rule, _| rules.contains(rule));
+        }
     }
 
     /// The file's new content and its writing, which may be done elsewhere.

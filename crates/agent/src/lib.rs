@@ -4,6 +4,7 @@
 //! stands in [`sys`] alone.
 pub mod attach;
 pub mod audit;
+pub mod board;
 pub mod device;
 pub mod event;
 pub mod execute;

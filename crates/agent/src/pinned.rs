@@ -2,23 +2,28 @@
 //! and the thread.
 //!
 //! Puts the real parts together and decides nothing.
+use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use portcullis_core::host::Report;
+use portcullis_core::verdict::DecidingRule;
 
-use crate::flow_log::{self, FlowLogSettings};
+use crate::board::{Board, Notice};
+use crate::flow_log::{self, FlowLogSettings, LogCounts};
+use crate::hits::Total;
 use crate::hub::Hub;
+use crate::kernel::Count;
 use crate::ledger::{LedgerFile, boot_id};
 use crate::reader::{self, Reader};
 use crate::run::{Agent, CHECK_S_DEFAULT, PICK_UP_S_DEFAULT, Settings};
-use crate::sys::{Datapath, Hook, Instance, Sizes};
+use crate::sys::{CountTable, Datapath, FlowTable, Hook, Instance, Sizes};
 use crate::thread::{self, AgentHandle};
+use crate::view::RuleHits;
 
 /// The name under which an agent pins its maps and programs, unless configured.
 pub const INSTANCE_DEFAULT: &str = "host";
@@ -116,10 +121,10 @@ pub fn start(
     datapath.set_dhcp4_servers(&switches.dhcp_servers)?;
     let hub = Arc::new(Hub::default());
     let reader = Arc::new(Reader::new(datapath.events()?, datapath.flow_table()?, hub.clone()));
-    let unwritten = Arc::new(AtomicU64::new(0));
+    let log_counts = Arc::new(LogCounts::default());
     let log = match settings.flow_log {
         Some(log) => {
-            let (listener, thread) = flow_log::start(log, unwritten.clone())?;
+            let (listener, thread) = flow_log::start(log, log_counts.clone())?;
             hub.keep(listener);
             Some(thread)
         }
@@ -132,14 +137,18 @@ pub fn start(
         keep_established: switches.keep_established,
         check_s: switches.check_s,
     };
+    let (counts, flows) = (datapath.count_table()?, datapath.flow_table()?);
     let mut agent = Agent::new(datapath, file, of_agent)?;
     agent.tell_names_to(reader.clone());
+    let board = agent.board();
     let read = reader::start(&reader)?;
     // Held for as long as the thread runs.
     let (handle, thread) = thread::start(agent, report, move || {
         let _ = &lock;
     })?;
-    Ok(Host { agent: handle, thread, watch: Watch { reader, unwritten }, read, log })
+    let watch =
+        Watch { reader, board, counts: Arc::new(counts), flows: Arc::new(flows), log_counts };
+    Ok(Host { agent: handle, thread, watch, read, log })
 }
 
 /// A running agent of this host.
@@ -174,7 +183,10 @@ impl Host {
 #[derive(Clone)]
 pub struct Watch {
     reader: Arc<Reader>,
-    unwritten: Arc<AtomicU64>,
+    board: Arc<Board>,
+    counts: Arc<CountTable>,
+    flows: Arc<FlowTable>,
+    log_counts: Arc<LogCounts>,
 }
 
 impl Watch {
@@ -183,8 +195,40 @@ impl Watch {
         &self.reader
     }
 
-    /// Events that the flow log's disk did not take.
-    pub fn unwritten(&self) -> u64 {
-        self.unwritten.load(Ordering::Relaxed)
+    /// What became of events at the flow log.
+    pub fn log_counts(&self) -> &LogCounts {
+        &self.log_counts
+    }
+
+    /// How the agent stood at its last tick.
+    pub fn notice(&self) -> Arc<Notice> {
+        self.board.read()
+    }
+
+    /// The counts in the kernel.
+    pub fn counts(&self) -> &CountTable {
+        &self.counts
+    }
+
+    /// Flows that the host has room for.
+    pub fn flows_max(&self) -> u32 {
+        self.flows.entries_max()
+    }
+
+    /// Every rule that was counted, with its hits, in the order of their counters.
+    pub fn hits(&self) -> io::Result<Vec<RuleHits>> {
+        let (calendar, notice) = (self.reader.calendar(), self.notice());
+        let hits = |(number, rule): (u32, DecidingRule)| {
+            let Count { packets, bytes, last_seen_ns } = self.counts.hits(number)?;
+            let last_hit_unix_ms = if packets == 0 { 0 } else { calendar.unix_ms(last_seen_ns) };
+            let before = notice.hits_before.get(&rule).copied().unwrap_or_default();
+            let total = before.and(Total { packets, bytes, last_hit_unix_ms });
+            Ok((number, RuleHits { rule, total }))
+        };
+        let hits = self.reader.rules().into_iter().map(hits).collect::<io::Result<Vec<_>>>()?;
+        // What has another name by now may have counted for another rule.
+        let names: BTreeMap<u32, DecidingRule> = self.reader.rules().into_iter().collect();
+        let is_same = |(number, hits): &(u32, RuleHits)| names.get(number) == Some(&hits.rule);
+        Ok(hits.into_iter().filter(is_same).map(|(_, hits)| hits).collect())
     }
 }

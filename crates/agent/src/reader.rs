@@ -5,7 +5,7 @@
 use std::cmp::Reverse;
 use std::io;
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -13,12 +13,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use portcullis_core::ids::NetworkInterfaceId;
 use portcullis_core::verdict::DecidingRule;
-use portcullis_wire::flow_event::time_text;
+use portcullis_wire::flow_event::{EventName, time_text};
 
-use crate::event::{Almanac, Calendar, Names, in_words, lost};
+use crate::event::{self, Almanac, Calendar, Names, in_words, lost};
 use crate::hub::Hub;
 use crate::ledger::Ledger;
-use crate::sys::{Events, FlowEntry, FlowTable};
+use crate::sys::{EventKind, Events, FlowEntry, FlowTable};
 
 /// How long the thread waits for a record before it looks whether it is still wanted.
 const LOOK: Duration = Duration::from_millis(500);
@@ -34,6 +34,7 @@ pub struct Reader {
     flows: FlowTable,
     almanac: Almanac,
     hub: Arc<Hub>,
+    read: [AtomicU64; EventKind::ALL.len()],
     stopped: AtomicBool,
 }
 
@@ -65,6 +66,7 @@ impl Reader {
             flows,
             almanac: Almanac::default(),
             hub,
+            read: Default::default(),
             stopped: AtomicBool::new(false),
         }
     }
@@ -103,11 +105,26 @@ impl Reader {
         let nobody = self.hub.is_empty();
         for _ in 0..ring.records_max() {
             let Some(event) = ring.next_event() else { return };
+            if let Some(count) = self.read.get(event.kind as usize) {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
             if !nobody {
                 let told = in_words(&event, &locked(&self.names), calendar);
                 self.hub.tell(told);
             }
         }
+    }
+
+    /// Events of each kind that were read.
+    pub fn read(&self) -> impl Iterator<Item = (EventName, u64)> {
+        let counts = self.read.iter().map(|count| count.load(Ordering::Relaxed));
+        EventKind::ALL.map(event::name).into_iter().zip(counts)
+    }
+
+    /// The rules whose names are known, with their counters.
+    pub fn rules(&self) -> Vec<(u32, DecidingRule)> {
+        let names = locked(&self.names);
+        names.rules().map(|(number, rule)| (number, rule.clone())).collect()
     }
 
     /// Tells that the kernel left events of an interface out.

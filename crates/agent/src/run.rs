@@ -14,6 +14,7 @@ use portcullis_core::verdict::DecidingRule;
 
 use crate::attach;
 use crate::audit::{Heals, Kind, Turns};
+use crate::board::{Board, Notice, Passes};
 use crate::device::Devices;
 use crate::event::Calendar;
 use crate::execute::{carry_out_attach, carry_out_policy, read_back};
@@ -64,6 +65,8 @@ pub struct Agent<K> {
     hits: Hits,
     /// Who reads the kernel's events.
     reader: Option<Arc<Reader>>,
+    /// For those who want to know how it stands without asking.
+    board: Arc<Board>,
     /// Events that each slot had lost when it was last asked.
     events_lost: BTreeMap<u32, u64>,
 }
@@ -101,6 +104,7 @@ impl<K: Kernel> Agent<K> {
             live: None,
             hits,
             reader: None,
+            board: Arc::default(),
             events_lost: BTreeMap::new(),
         })
     }
@@ -112,6 +116,24 @@ impl<K: Kernel> Agent<K> {
         // What was lost before is nothing that whoever listens from now on has missed.
         let lost_before = |slot| (slot, self.kernel.events_lost(slot));
         self.events_lost = (0..self.kernel.slot_count()).map(lost_before).collect();
+    }
+
+    /// Where this agent says how it stands.
+    pub fn board(&self) -> Arc<Board> {
+        self.board.clone()
+    }
+
+    /// Says how it stands.
+    pub fn pin_up(&self, desired: Option<Arc<Desired>>, passes: Passes) {
+        let place =
+            |(name, place): (&str, &crate::ledger::Place)| Some((name.parse().ok()?, place.slot));
+        self.board.pin_up(Notice {
+            desired,
+            places: self.ledger.places().filter_map(place).collect(),
+            hits_before: self.hits.all_before(),
+            heals: self.heals,
+            passes,
+        });
     }
 
     /// What time does by itself: flows idle out, events are read out, and the counters of rules

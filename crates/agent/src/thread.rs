@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use portcullis_core::host::{Desired, Report};
 
 use crate::audit::Heals;
+use crate::board::Passes;
 use crate::device::{self, Devices};
 use crate::event::{Almanac, Calendar};
 use crate::hits::SAVE_EVERY;
@@ -113,8 +114,8 @@ pub fn start<K: Kernel + Send + 'static>(
     })?;
     let thread = std::thread::Builder::new().name("agent".into()).spawn(move || {
         let (hits_saved, saving) = (Instant::now(), None);
-        let (almanac, desired) = (Almanac::default(), None);
-        Loop { agent, hits_saved, saving, almanac, desired, report, on_tick }.run(&inbox);
+        let (almanac, passes, desired) = (Almanac::default(), Passes::default(), None);
+        Loop { agent, hits_saved, saving, almanac, passes, desired, report, on_tick }.run(&inbox);
     })?;
     Ok((handle, thread))
 }
@@ -134,6 +135,7 @@ struct Loop<K, R, T> {
     hits_saved: Instant,
     saving: Option<JoinHandle<()>>,
     almanac: Almanac,
+    passes: Passes,
     desired: Option<Arc<Desired>>,
     report: R,
     on_tick: T,
@@ -172,6 +174,7 @@ impl<K: Kernel, R: FnMut(Report), T: FnMut()> Loop<K, R, T> {
                     tracing::warn!(%error, "flows were not looked after");
                 }
                 self.save_hits();
+                self.agent.pin_up(self.desired.clone(), self.passes);
             }
             if is_news || look_needed {
                 self.pass(is_news, is_check);
@@ -191,7 +194,12 @@ impl<K: Kernel, R: FnMut(Report), T: FnMut()> Loop<K, R, T> {
             {
                 return;
             }
-            Ok(devices) => self.agent.pass(desired, &devices),
+            Ok(devices) => {
+                let began = Instant::now();
+                let report = self.agent.pass(desired, &devices);
+                self.passes.count(began.elapsed(), report.failed.is_empty());
+                report
+            }
             Err(error) => {
                 tracing::error!(%error, "the host's devices cannot be listed");
                 return;

@@ -62,6 +62,8 @@ pub(crate) struct TlsFiles {
 pub(crate) struct Configuration {
     /// Where to serve the API.
     pub(crate) listen: SocketAddr,
+    /// Where to serve the metrics, if anywhere.
+    pub(crate) metrics: Option<SocketAddr>,
     /// Where to keep state.
     pub(crate) data: PathBuf,
     /// Where to keep the key that secrets are sealed with, unless in the data directory.
@@ -148,6 +150,7 @@ impl Configuration {
             hook: host::hook(flags, environment, &file)?,
             switches: host::switches(flags, environment, &file)?,
             listen: listen.parse("write an address and a port, for example 127.0.0.1:8080")?,
+            metrics: serving::metrics(flags, variable("PORTCULLIS_METRICS")?, &file)?,
             data,
             key_file,
             tls: serving::tls(flags, environment, &file)?,

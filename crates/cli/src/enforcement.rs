@@ -3,24 +3,32 @@
 //! Carries what is desired down and what came of it up, and puts the agent's answers into the
 //! server's words.
 
+use std::collections::BTreeMap;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
 use portcullis_agent::audit::Kind;
+use portcullis_agent::board::Passes;
 use portcullis_agent::hub::{Heard, Listener};
+use portcullis_agent::kernel::ReasonCount;
 use portcullis_agent::network::Network;
 use portcullis_agent::pinned::{self, HostSettings, Watch};
 use portcullis_agent::reader::LiveFlow;
 use portcullis_agent::sys::{self, Sizes, Unreadable};
 use portcullis_agent::thread::AgentHandle;
-use portcullis_agent::view::{BindingState, InterfaceCount};
+use portcullis_agent::view::{BindingState, InterfaceCount, RuleHits};
 use portcullis_core::host::Report;
+use portcullis_core::ids::NetworkInterfaceId;
 use portcullis_core::rule::Policy;
 use portcullis_core::text::DeviceName;
 use portcullis_server::control::message::{
     BindingRow, FlowList, FlowRow, HealRow, HitRow, Problem, ReasonRow,
 };
 use portcullis_server::host::{AgentEnd, Filter, HostLink, HostView, link};
+use portcullis_server::metrics::{
+    InterfaceSeries, JudgedSeries, PassSeries, RuleSeries, Telemetry,
+};
 use portcullis_wire::flow_event::{FlowEvent, time_text};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
@@ -199,6 +207,10 @@ impl HostView for View {
         Ok(FlowList { flows: flows.iter().map(flow_row).collect(), left_out })
     }
 
+    fn telemetry(&self) -> Result<Telemetry, String> {
+        measure(self.watch()?).map_err(|error| error.to_string())
+    }
+
     fn follow(&self, filter: Filter) -> Result<mpsc::Receiver<FlowEvent>, Problem> {
         let failed = |cause| Problem::new("HostFailed", cause, "try again soon", "");
         let watch = self.watch().map_err(failed)?;
@@ -214,6 +226,61 @@ impl HostView for View {
         })?;
         Ok(heard)
     }
+}
+
+/// Puts the agent's numbers into the server's words. It asks the agent nothing.
+fn measure(watch: &Watch) -> io::Result<Telemetry> {
+    let notice = watch.notice();
+    let limits: BTreeMap<&str, u32> = notice
+        .desired
+        .iter()
+        .flat_map(|desired| &desired.interfaces)
+        .map(|bound| (bound.interface.as_str(), bound.flows_max))
+        .collect();
+    let judged = |of: ReasonCount| JudgedSeries {
+        direction: of.direction.name(),
+        verdict: match of.policy {
+            Policy::Accept => "accept",
+            Policy::Drop => "drop",
+        },
+        reason: of.reason.name(),
+        packets: of.count.packets,
+        bytes: of.count.bytes,
+    };
+    let interface = |(id, slot): &(NetworkInterfaceId, u32)| {
+        Ok(InterfaceSeries {
+            interface: id.to_string(),
+            judged: watch.counts().reasons(*slot)?.into_iter().map(judged).collect(),
+            flows: watch.counts().flow_count(*slot),
+            flows_limit: limits.get(id.as_str()).copied().map(u64::from),
+            events_lost: watch.counts().events_lost(*slot),
+        })
+    };
+    let rule = |hits: RuleHits| RuleSeries {
+        group: hits.rule.group.to_string(),
+        rule: hits.rule.rule.to_string(),
+        packets: hits.total.packets,
+        bytes: hits.total.bytes,
+        last_hit_unix_ms: hits.total.last_hit_unix_ms,
+    };
+    let Passes { complete, incomplete, together, .. } = notice.passes;
+    Ok(Telemetry {
+        revision_desired: notice.desired.as_ref().map_or(0, |desired| desired.revision),
+        rules: watch.hits()?.into_iter().map(rule).collect(),
+        interfaces: notice.places.iter().map(interface).collect::<io::Result<_>>()?,
+        flows_limit: watch.flows_max().into(),
+        events: watch.reader().read().map(|(event, count)| (event.name(), count)).collect(),
+        events_missed: watch.reader().hub().missed(),
+        log_written: watch.log_counts().written(),
+        log_unwritten: watch.log_counts().unwritten(),
+        heals: Kind::ALL.map(|kind| (kind.name(), notice.heals.of(kind))).into(),
+        passes: PassSeries {
+            complete,
+            incomplete,
+            at_most: notice.passes.at_most(),
+            seconds: together.as_secs_f64(),
+        },
+    })
 }
 
 /// Somebody who is told events over the control socket.

@@ -23,6 +23,7 @@ use crate::host::{Asker, Host, Waited};
 use crate::identity::request_id;
 use crate::limits::Limits;
 use crate::listen::Service;
+use crate::metrics::{Calls, OK, UNKNOWN};
 use crate::nonces::{Nonce, Nonces, Replay};
 use crate::published::Published;
 use crate::refusal;
@@ -40,6 +41,7 @@ pub(crate) struct Api {
     pub(crate) settings: Arc<Settings>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,
+    pub(crate) calls: Arc<Calls>,
 }
 
 /// Who a call is from, once its signature is verified.
@@ -63,11 +65,14 @@ impl Service for Api {
         let call = match Call::read(&request) {
             Ok(call) => call,
             Err(refused) => {
+                self.calls.count(UNKNOWN, &refused.code);
                 return render::failure(&Presentation::guess(&request), &refused, &id);
             }
         };
         let presentation = Presentation::of(&call);
-        match self.carry_out(&call).await {
+        let carried_out = self.carry_out(&call).await;
+        self.count(&call, &carried_out);
+        match carried_out {
             Ok(Done { action_name, decoded, outcome, receipt }) => {
                 let receipt = Receipt { request_id: id, ..receipt };
                 render::success(&presentation, action_name, &decoded, &outcome, &receipt)
@@ -81,6 +86,16 @@ impl Service for Api {
 }
 
 impl Api {
+    fn count(&self, call: &Call<'_>, carried_out: &Result<Done, Refusal>) {
+        match carried_out {
+            Ok(done) => self.calls.count(done.action_name, OK),
+            Err(refused) => {
+                let action = action::dispatch(call).map_or(UNKNOWN, |action| action.name);
+                self.calls.count(action, &refused.code);
+            }
+        }
+    }
+
     async fn carry_out(&self, call: &Call<'_>) -> Result<Done, Refusal> {
         render::check_format(call)?;
         let proof = self.authenticate(call)?;

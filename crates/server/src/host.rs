@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use crate::control::message::{BindingRow, FlowList, HealRow, HitRow, Problem, ReasonRow};
 use crate::listen::stopped;
+use crate::metrics::Telemetry;
 use crate::published::Published;
 
 /// What the kernel knows and the state does not.
@@ -64,6 +65,12 @@ pub trait HostView: Send + Sync {
     /// # Errors
     /// What went wrong, in words for the operator.
     fn flows(&self, interface: Option<&str>) -> Result<FlowList, String>;
+
+    /// All that there is to measure. It is read while the agent does its work.
+    ///
+    /// # Errors
+    /// What went wrong, in words for the operator.
+    fn telemetry(&self) -> Result<Telemetry, String>;
 
     /// Events from now on. Whoever does not take them in time misses some, and is told how many.
     ///
@@ -144,6 +151,28 @@ impl Host {
         self.report.is_some()
     }
 
+    /// How many of the bound interfaces stand how. Without its place on the host an interface has
+    /// not been looked at yet.
+    pub(crate) fn count(
+        &self,
+        bound: &[NetworkInterfaceId],
+        is_placed: impl Fn(&str) -> bool,
+    ) -> Count {
+        let Some(report) = &self.report else { return Count::default() };
+        let report = report.borrow().clone();
+        let mut count = Count { revision: report.revision, ..Count::default() };
+        for interface in bound {
+            if report.failed.contains_key(interface) {
+                count.failed += 1;
+            } else if report.pending.contains_key(interface) || !is_placed(interface.as_str()) {
+                count.pending += 1;
+            } else {
+                count.enforced += 1;
+            }
+        }
+        count
+    }
+
     /// The kernel's answers, where there is an agent.
     pub(crate) fn view(&self) -> Option<Arc<dyn HostView>> {
         self.view.clone()
@@ -191,6 +220,15 @@ impl Host {
             return judge(&last, waited).unwrap_or_else(unfinished);
         }
     }
+}
+
+/// How bound interfaces stand, as of a revision.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Count {
+    pub(crate) revision: u64,
+    pub(crate) enforced: usize,
+    pub(crate) failed: usize,
+    pub(crate) pending: usize,
 }
 
 /// What is waited for, and on whose behalf.

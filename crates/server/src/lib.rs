@@ -14,6 +14,7 @@ pub mod key_file;
 pub mod lease;
 pub mod limits;
 mod listen;
+pub mod metrics;
 pub mod nonces;
 mod published;
 mod refusal;

@@ -31,6 +31,7 @@ use crate::identity::{Credentials, NoRandomness};
 use crate::key_file::{KeyFile, KeyFileError};
 use crate::limits::Limits;
 use crate::listen;
+use crate::metrics::{self, Calls, Metrics};
 use crate::nonces::{Nonce, Nonces};
 use crate::published::Published;
 use crate::runs::Sweeper;
@@ -49,6 +50,8 @@ const BIND_PAUSE: Duration = Duration::from_millis(500);
 pub struct Options {
     /// Where to serve the API. Port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Where to serve the metrics, if anywhere. Port 0 takes a free one.
+    pub metrics: Option<SocketAddr>,
     /// The data directory, prepared.
     pub directory: DataDirectory,
     /// The file with the key that secrets are sealed with; made if it is absent.
@@ -89,7 +92,7 @@ pub enum StartError {
     /// The key file cannot be used.
     #[error(transparent)]
     KeyFile(#[from] KeyFileError),
-    /// The API's address cannot be used.
+    /// The address of the API, or of the metrics, cannot be used.
     #[error("cannot listen at {address}")]
     Listen {
         /// The address.
@@ -153,6 +156,7 @@ impl StartError {
 /// A server that is ready.
 pub struct Server {
     address: SocketAddr,
+    metrics: Option<SocketAddr>,
     drawn_key: Option<Credentials>,
     enforces: bool,
     stop: watch::Sender<bool>,
@@ -177,6 +181,7 @@ impl Server {
     ///
     /// # Errors
     /// See [`StartError`]. Nothing is left running.
+    // tidy: long because the order of a start is read in one piece
     pub async fn start(options: Options) -> Result<Server, StartError> {
         let Options { listen, directory, mut source, settings, .. } = options;
         let key = options.credentials.map(check_credentials).transpose()?;
@@ -206,6 +211,7 @@ impl Server {
         let (tcp, unix) = sockets(listen, &directory).await?;
         let address = tcp.local_addr();
         let address = address.map_err(|source| StartError::Listen { address: listen, source })?;
+        let scraped = bind_metrics(options.metrics).await?;
         let drawn_key = match is_first {
             true => make_root_account(&directory, &queue, key).await?,
             false => None,
@@ -222,14 +228,18 @@ impl Server {
             listen: address.to_string(),
             program_version: options.program_version,
         });
+        let calls = Arc::<Calls>::default();
         let sweeper = Sweeper::new(directory.clone(), Arc::clone(&administration));
         let bound =
             bind_wanted(options.binds, Arc::clone(&published), queue.clone(), stopped.clone());
-        let tasks = vec![
+        let mut tasks = vec![
             tokio::spawn(control::listen(unix, administration, stopped.clone())),
             tokio::spawn(sweeper.sweep(stopped.clone())),
             tokio::spawn(bound),
         ];
+        let metrics = scraped.as_ref().and_then(|listener| listener.local_addr().ok());
+        let page = Metrics::new(&published, &host, &calls, options.program_version);
+        tasks.extend(scraped.map(|listener| serve_metrics(listener, page, stopped.clone())));
         let enforces = host.enforces();
         let api = Arc::new(Api {
             published,
@@ -240,16 +250,33 @@ impl Server {
             settings,
             clock: options.clock,
             limits: options.limits.clone(),
+            calls,
         });
         let door = listen::Door::of(options.certificate, options.tls_only, options.limits);
         let api = tokio::spawn(listen::listen(tcp, api, door, stopped));
         let socket = directory.control_socket();
-        Ok(Server { address, drawn_key, enforces, stop, tasks, api, writer, writer_end, socket })
+        Ok(Server {
+            address,
+            metrics,
+            drawn_key,
+            enforces,
+            stop,
+            tasks,
+            api,
+            writer,
+            writer_end,
+            socket,
+        })
     }
 
     /// Where the API is served, the port included.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where the metrics are served, the port included.
+    pub fn metrics(&self) -> Option<SocketAddr> {
+        self.metrics
     }
 
     /// The access key that this start has made up.
@@ -316,12 +343,34 @@ fn warn_of_unused(key: Option<&FirstKey>, published: &Published) {
     }
 }
 
+async fn bind_metrics(wanted: Option<SocketAddr>) -> Result<Option<TcpListener>, StartError> {
+    match wanted {
+        Some(address) => bind(address).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+fn serve_metrics(
+    listener: TcpListener,
+    page: Metrics,
+    stopped: watch::Receiver<bool>,
+) -> tokio::task::JoinHandle<()> {
+    let door = listen::Door::of(None, false, metrics::limits());
+    tokio::spawn(async move {
+        listen::listen(listener, Arc::new(page), door, stopped).await;
+    })
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|source| StartError::Listen { address, source })
+}
+
 async fn sockets(
     listen: SocketAddr,
     directory: &DataDirectory,
 ) -> Result<(TcpListener, UnixListener), StartError> {
-    let tcp = TcpListener::bind(listen).await;
-    let tcp = tcp.map_err(|source| StartError::Listen { address: listen, source })?;
+    let tcp = bind(listen).await?;
     let path = directory.control_socket();
     match control::bind(&path) {
         Ok(unix) => Ok((tcp, unix)),

@@ -18,6 +18,7 @@ use portcullis_server::control::message::{
     Answer, BindingRow, Changed, FlowList, HealRow, HitRow, Problem, ReasonRow, Request,
 };
 use portcullis_server::host::{AgentEnd, Filter, HostView, link};
+use portcullis_server::metrics::Telemetry;
 use portcullis_testkit::client::Client;
 use portcullis_wire::flow_event::{EventName, FlowEvent};
 use serde_json::{Value, json};
@@ -61,6 +62,10 @@ impl HostView for ToldView {
 
     fn flows(&self, interface: Option<&str>) -> Result<FlowList, String> {
         Err(format!("no flow of {interface:?}"))
+    }
+
+    fn telemetry(&self) -> Result<Telemetry, String> {
+        Err("nothing is measured here".to_owned())
     }
 
     fn follow(&self, filter: Filter) -> Result<mpsc::Receiver<FlowEvent>, Problem> {

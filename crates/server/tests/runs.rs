@@ -13,11 +13,14 @@ use portcullis_core::host::Report;
 use portcullis_core::text::DeviceName;
 use portcullis_server::control::client::{ClientError, ask};
 use portcullis_server::control::message::{
-    Answer, BindingRow, HealRow, HitRow, ReasonRow, Request,
+    Answer, BindingRow, FlowList, HealRow, HitRow, Problem, ReasonRow, Request,
 };
 use portcullis_server::control::run::RunRow;
-use portcullis_server::host::{AgentEnd, HostView, link};
+use portcullis_server::host::{AgentEnd, Filter, HostView, link};
 use portcullis_server::lease::Lease;
+use portcullis_server::metrics::Telemetry;
+use portcullis_wire::flow_event::FlowEvent;
+use tokio::sync::mpsc;
 
 /// A host that keeps count of the devices that it was to remove.
 #[derive(Default)]
@@ -45,6 +48,18 @@ impl HostView for Devices {
 
     fn heals(&self) -> Result<Vec<HealRow>, String> {
         Ok(Vec::new())
+    }
+
+    fn flows(&self, _: Option<&str>) -> Result<FlowList, String> {
+        Ok(FlowList { flows: Vec::new(), left_out: 0 })
+    }
+
+    fn telemetry(&self) -> Result<Telemetry, String> {
+        Ok(Telemetry::default())
+    }
+
+    fn follow(&self, _: Filter) -> Result<mpsc::Receiver<FlowEvent>, Problem> {
+        Ok(mpsc::channel(1).1)
     }
 
     fn remove_device(&self, device: &DeviceName) -> Result<(), String> {

@@ -9,6 +9,7 @@ pub mod differential;
 pub mod docs;
 pub mod endurance;
 pub mod exchange;
+pub mod exposition;
 pub mod lab;
 pub mod load;
 pub mod netns;

@@ -289,6 +289,11 @@ pub enum EventKind {
     End,
 }
 
+impl EventKind {
+    /// All of them, in the kernel's order.
+    pub const ALL: [Self; 5] = [Self::New, Self::Deny, Self::Revoke, Self::Recover, Self::End];
+}
+
 /// How a flow ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndCause {
@@ -364,14 +369,7 @@ pub struct Event {
 
 impl Event {
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let kind = match byte(bytes, 112) {
-            0 => EventKind::New,
-            1 => EventKind::Deny,
-            2 => EventKind::Revoke,
-            3 => EventKind::Recover,
-            4 => EventKind::End,
-            _ => return None,
-        };
+        let kind = *EventKind::ALL.get(usize::from(byte(bytes, 112)))?;
         Some(Self {
             now_ns: word(bytes, 0),
             kind,

@@ -7,34 +7,45 @@ use portcullis_core::rule::{Direction, Policy};
 use portcullis_core::verdict::Reason;
 
 use super::abi::{self, FlowEntry};
+use super::call::Map;
 use super::{Datapath, flow_table};
 use crate::kernel::{Count, ReasonCount};
+
+/// What stands under a counter's number.
+pub(super) fn hits(map: &Map, counter: u32) -> io::Result<Option<Count>> {
+    let value = map.get(&counter.to_ne_bytes())?;
+    Ok(value.map(|bytes| abi::count_sum(&bytes)))
+}
+
+/// What stands under a slot's number.
+pub(super) fn reasons(map: &Map, slot: u32) -> io::Result<Vec<ReasonCount>> {
+    let mut found = Vec::new();
+    for direction in [Direction::Egress, Direction::Ingress] {
+        let row = slot as usize * 2 + abi::direction_number(direction);
+        for (number, reason) in Reason::ALL.into_iter().enumerate() {
+            for policy in [Policy::Drop, Policy::Accept] {
+                let accepted = policy == Policy::Accept;
+                let index = row * abi::REASON_STRIDE + number * 2 + usize::from(accepted);
+                let value = map.get(&(index as u32).to_ne_bytes())?;
+                let count = value.map(|bytes| abi::count_sum(&bytes)).unwrap_or_default();
+                if count.packets > 0 {
+                    found.push(ReasonCount { direction, policy, reason, count });
+                }
+            }
+        }
+    }
+    Ok(found)
+}
 
 impl Datapath {
     /// What was counted under a rule counter's number; `None` if there is no such counter.
     pub fn hits(&self, counter: u32) -> io::Result<Option<Count>> {
-        let value = self.maps().hits.get(&counter.to_ne_bytes())?;
-        Ok(value.map(|bytes| abi::count_sum(&bytes)))
+        hits(&self.maps().hits, counter)
     }
 
     /// Everything that a slot's packets were counted under; what never occurred is left out.
     pub fn reasons(&self, slot: u32) -> io::Result<Vec<ReasonCount>> {
-        let mut found = Vec::new();
-        for direction in [Direction::Egress, Direction::Ingress] {
-            let row = slot as usize * 2 + abi::direction_number(direction);
-            for (number, reason) in Reason::ALL.into_iter().enumerate() {
-                for policy in [Policy::Drop, Policy::Accept] {
-                    let accepted = policy == Policy::Accept;
-                    let index = row * abi::REASON_STRIDE + number * 2 + usize::from(accepted);
-                    let value = self.maps().reasons.get(&(index as u32).to_ne_bytes())?;
-                    let count = value.map(|bytes| abi::count_sum(&bytes)).unwrap_or_default();
-                    if count.packets > 0 {
-                        found.push(ReasonCount { direction, policy, reason, count });
-                    }
-                }
-            }
-        }
-        Ok(found)
+        reasons(&self.maps().reasons, slot)
     }
 
     /// Sets rule counters to zero.

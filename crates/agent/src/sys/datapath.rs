@@ -18,7 +18,7 @@ use super::devices::DeviceTable;
 use super::hooks::{self, Hook, Hooks, Standing};
 use super::told::Told;
 use super::words::Words;
-use super::{Events, FlowTable, Instance, Sizes, object, upgrade};
+use super::{CountTable, Events, FlowTable, Instance, Sizes, object, upgrade};
 use crate::audit::MembersPart;
 use crate::kernel::TORN;
 use crate::layout::Flow;
@@ -61,6 +61,7 @@ pub struct Datapath {
     config: Words,
     config_map: OwnedFd,
     slots: Words,
+    slots_map: OwnedFd,
     slot_count: u32,
     told: Told,
     retired: Words,
@@ -157,6 +158,7 @@ impl Datapath {
         let slot_count = slots.entries;
         let config_map = config.descriptor().try_clone_to_owned()?;
         let config = Words::map(config.descriptor(), CONFIG_WORDS)?;
+        let slots_map = slots.descriptor().try_clone_to_owned()?;
         let slots = Words::map(slots.descriptor(), slot_count as usize * SLOT_WORDS)?;
         Ok(Self {
             hooks,
@@ -166,6 +168,7 @@ impl Datapath {
             config,
             config_map,
             slots,
+            slots_map,
             slot_count,
             devices: DeviceTable::map(devices.descriptor())?,
             retired: Words::map(retired.descriptor(), retired.entries as usize)?,
@@ -454,6 +457,15 @@ impl Datapath {
     pub fn events(&self) -> io::Result<Events> {
         let events = &self.maps.events;
         Events::new(events.descriptor().try_clone_to_owned()?, events.entries)
+    }
+
+    /// The counts, to be read beside this.
+    pub fn count_table(&self) -> io::Result<CountTable> {
+        CountTable::new(
+            self.maps.hits.descriptor().try_clone_to_owned()?,
+            self.maps.reasons.descriptor().try_clone_to_owned()?,
+            Words::map(self.slots_map.as_fd(), self.slot_count as usize * SLOT_WORDS)?,
+        )
     }
 
     /// The flow table, to be read beside this.

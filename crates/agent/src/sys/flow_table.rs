@@ -32,6 +32,11 @@ impl FlowTable {
         entries(&self.flows)
     }
 
+    /// How many there may be.
+    pub fn entries_max(&self) -> u32 {
+        self.flows.entries
+    }
+
     /// Now, on the clock by which flows age.
     pub fn now_ns(&self) -> u64 {
         monotonic_ns().wrapping_add(self.config.load(abi::CONFIG_CLOCK_OFFSET_NS).unwrap_or(0))

@@ -15,6 +15,7 @@ pub mod abi;
 pub mod bpffs;
 mod call;
 mod clsact;
+mod count_table;
 mod counters;
 mod datapath;
 mod devices;
@@ -33,6 +34,7 @@ mod upgrade;
 mod words;
 
 pub use abi::{EndCause, Event, EventKind, FlowEntry, FlowKey, Traffic};
+pub use count_table::CountTable;
 pub use datapath::{Datapath, TestVerdict};
 pub use events::Events;
 pub use flow_table::FlowTable;

@@ -44,7 +44,7 @@ const END_WAIT_MS: u64 = 2_000;
 /// started, 127 where there is no such command.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The id of a security group [repeatable]
+    /// The id of a security group; may be repeated
     #[arg(long = "security-group", value_name = "GROUP", required = true)]
     groups: Vec<String>,
     /// The id of the vSwitch [default: the only one in the VPC of the group]

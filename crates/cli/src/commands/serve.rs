@@ -86,6 +86,7 @@ async fn serve(
     };
     let options = Options {
         listen: configuration.listen,
+        metrics: configuration.metrics,
         source: Box::new(EmbeddedSource { directory: directory.store() }),
         key_file: configuration.key_file.unwrap_or_else(|| directory.key_file()),
         directory,
@@ -145,6 +146,9 @@ fn announce(server: &Server, credentials_path: &Path, protocols: Protocols) {
         Protocols::Https => ("https", ""),
     };
     lines += &format!("portcullis is ready at {scheme}://{}{too}; {stands}\n", server.address());
+    if let Some(metrics) = server.metrics() {
+        lines += &format!("metrics are at http://{metrics}/metrics\n");
+    }
     // Nobody may be reading; the server serves all the same.
     let mut output = std::io::stdout().lock();
     let _ = output.write_all(lines.as_bytes()).and_then(|()| output.flush());

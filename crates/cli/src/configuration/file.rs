@@ -22,6 +22,7 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct FileKeys {
     pub(super) listen: Option<Spanned<String>>,
+    pub(super) metrics: Option<Spanned<String>>,
     pub(super) data: Option<PathBuf>,
     pub(super) key_file: Option<PathBuf>,
     pub(super) tls_cert: Option<PathBuf>,

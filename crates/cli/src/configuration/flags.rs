@@ -11,6 +11,9 @@ pub(crate) struct Flags {
     /// Serve the API at this address; port 0 takes a free one [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Option<String>,
+    /// Serve metrics for Prometheus at this address; port 0 takes a free one [default: nowhere]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) metrics: Option<String>,
     /// Keep state in this directory [default: /var/lib/portcullis]
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) data: Option<PathBuf>,

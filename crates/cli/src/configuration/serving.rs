@@ -1,5 +1,6 @@
-//! What the API is served for and with: the regions, and the files of TLS.
+//! What is served, for what and with: the regions, the files of TLS, the address of the metrics.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use portcullis_core::ids::RegionId;
@@ -37,6 +38,19 @@ pub(super) fn tls(
         (Some(_), None) => Err(half("--tls-key", "--tls-cert")),
         (None, Some(_)) => Err(half("--tls-cert", "--tls-key")),
     }
+}
+
+/// The address of the metrics, from the first layer that has one.
+pub(super) fn metrics(
+    flags: &Flags,
+    variable: Option<Placed>,
+    file: &File,
+) -> Result<Option<SocketAddr>, ConfigurationError> {
+    let flag = flags.metrics.clone().map(|text| Placed { text, place: "--metrics".into() });
+    let placed = flag.or(variable);
+    let placed = placed.or_else(|| file.keys.metrics.as_ref().map(|value| file.placed(value)));
+    let help = "write an address and a port, for example 127.0.0.1:9464";
+    placed.map(|placed| placed.parse(help)).transpose()
 }
 
 pub(super) fn regions(

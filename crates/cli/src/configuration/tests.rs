@@ -34,6 +34,7 @@ fn ids(texts: &[&str]) -> Vec<RegionId> {
 fn defaults_come_last() {
     let expected = Configuration {
         listen: "127.0.0.1:8080".parse().unwrap(),
+        metrics: None,
         data: "/var/lib/portcullis".into(),
         key_file: None,
         tls: None,
@@ -243,6 +244,22 @@ fn a_named_file_must_be_there() {
     let flags = Flags { config: Some("/nowhere/p.toml".into()), ..Flags::default() };
     let error = Configuration::read(&flags, &|_| None).unwrap_err();
     assert_eq!(error.place, "/nowhere/p.toml");
+}
+
+#[test]
+fn metrics_are_served_nowhere_until_an_address_is_named() {
+    let metrics = |file, variables: &[(&str, &str)], flag: Option<&str>| {
+        let flags = Flags { metrics: flag.map(str::to_owned), ..Flags::default() };
+        read(file, variables, flags).map(|configuration| configuration.metrics)
+    };
+    let file = "metrics = '127.0.0.1:1'";
+    let variable = [("PORTCULLIS_METRICS", "127.0.0.1:2")];
+    let at = |port: u16| Ok(Some(([127, 0, 0, 1], port).into()));
+    assert_eq!(metrics(file, &[], None), at(1));
+    assert_eq!(metrics(file, &variable, None), at(2));
+    assert_eq!(metrics(file, &variable, Some("127.0.0.1:3")), at(3));
+    let error = metrics("metrics = '9464'", &[], None).unwrap_err();
+    assert_eq!(error, "/p.toml:1:11: `9464`: invalid socket address syntax");
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod heal;
 mod instances;
 mod life;
 mod lists;
+mod metrics;
 mod rules;
 mod run;
 mod running;

@@ -27,8 +27,7 @@ use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::control::message::{
-    Answer, BindingRow, Changed, Following, Problem, Reply, Request, Status, TOO_MANY_CONNECTIONS,
-    read_question,
+    Answer, BindingRow, Changed, Following, Problem, Reply, Request, Status, read_question,
 };
 use crate::control::run;
 use crate::host::{Asker, Filter, Host, HostView, Waited};

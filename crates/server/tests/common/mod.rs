@@ -104,6 +104,7 @@ impl Setup {
         let clock = Arc::clone(&self.clock);
         let options = Options {
             listen: "127.0.0.1:0".parse().unwrap(),
+            metrics: Some("127.0.0.1:0".parse().unwrap()),
             source: self.source.unwrap_or_else(|| Box::new(embedded)),
             key_file: self.key_file.unwrap_or_else(|| directory.key_file()),
             directory: directory.clone(),
@@ -120,6 +121,7 @@ impl Setup {
         };
         let server = runtime.block_on(Server::start(options))?;
         let (address, drawn_key) = (server.address(), server.drawn_key().cloned());
+        let metrics = server.metrics().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let ended = runtime.spawn(server.run(async move {
             let _ = stopped.await;
@@ -129,6 +131,7 @@ impl Setup {
             stop: Some(stop),
             ended: Some(ended),
             address,
+            metrics,
             drawn_key,
             directory,
             clock,
@@ -142,6 +145,7 @@ pub(crate) struct Running {
     stop: Option<oneshot::Sender<()>>,
     ended: Option<tokio::task::JoinHandle<Ended>>,
     pub(crate) address: SocketAddr,
+    pub(crate) metrics: SocketAddr,
     pub(crate) drawn_key: Option<Credentials>,
     pub(crate) directory: DataDirectory,
     pub(crate) clock: Arc<MovedClock>,
