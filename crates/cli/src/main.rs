@@ -42,6 +42,8 @@ enum Command {
     Vpc(commands::vpc::Arguments),
     Api(commands::api::Arguments),
     Sign(commands::sign::Arguments),
+    Export(commands::export::Arguments),
+    Restore(commands::restore::Arguments),
     Detach(commands::detach::Arguments),
     Evaluate(commands::evaluate::Arguments),
 }
@@ -63,6 +65,8 @@ fn main() -> ExitCode {
         Command::Vpc(arguments) => commands::vpc::run(arguments),
         Command::Api(arguments) => commands::api::run(&arguments),
         Command::Sign(arguments) => commands::sign::run(&arguments),
+        Command::Export(arguments) => commands::export::run(arguments),
+        Command::Restore(arguments) => commands::restore::run(arguments),
         Command::Detach(arguments) => commands::detach::run(&arguments),
         Command::Evaluate(arguments) => commands::evaluate::run(&arguments),
     };

@@ -390,3 +390,75 @@ fn nothing_acknowledged_is_lost_when_the_server_is_killed() {
     assert!(total > 100, "only {total} writes were acknowledged");
     product.terminate().unwrap();
 }
+
+/// What `portcullis` printed, which must have succeeded.
+fn done(arguments: &[&str]) -> String {
+    let output = run(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+#[test]
+fn an_export_is_one_moment_and_makes_the_same_server_elsewhere() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let (old, new, export) = (path("old"), path("new"), path("export"));
+    let mut server = Serving::start(Path::new(&old));
+    server.until_ready();
+    done(&["account", "create", "web", "--data", &old]);
+    done(&["key", "create", "web", "--data", &old]);
+    let accounts = done(&["account", "list", "--json", "--data", &old]);
+    let keys = done(&["key", "list", "--json", "--data", &old]);
+    let said = done(&["export", &export, "--data", &old]);
+    assert!(said.starts_with("revision ") && said.contains(&export), "{said}");
+    assert_eq!(std::fs::metadata(&export).unwrap().permissions().mode() & 0o777, 0o600);
+    done(&["account", "create", "later", "--data", &old]);
+
+    let refused = run(&["restore", &export, "--data", &old]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("in use by another process"));
+    drop(server);
+    let refused = text(&run(&["restore", &export, "--data", &old]).stderr);
+    assert!(refused.contains("is not empty"), "{refused}");
+
+    let said = done(&["restore", &export, "--data", &new]);
+    assert!(said.starts_with("revision "), "{said}");
+    std::fs::copy(path("old/seal.key"), path("new/seal.key")).unwrap();
+    let mut server = Serving::start(Path::new(&new));
+    server.until_ready();
+    assert_eq!(done(&["account", "list", "--json", "--data", &new]), accounts);
+    assert_eq!(done(&["key", "list", "--json", "--data", &new]), keys);
+}
+
+#[test]
+fn an_export_that_is_not_whole_restores_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let (old, new, export) = (path("old"), path("new"), path("export"));
+    let mut server = Serving::start(Path::new(&old));
+    server.until_ready();
+    done(&["export", &export, "--data", &old]);
+    let whole = std::fs::read(&export).unwrap();
+    let refused = |name: &str, bytes: &[u8]| {
+        std::fs::write(path(name), bytes).unwrap();
+        let output = run(&["restore", &path(name), "--data", &new]);
+        assert_eq!(output.status.code(), Some(1), "{name}");
+        text(&output.stderr)
+    };
+    assert!(refused("cut", &whole[..whole.len() - 1]).contains("cut off"));
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 2] ^= 1;
+    assert!(refused("flipped", &flipped).contains("error[CannotRestore]"));
+    let mut longer = whole.clone();
+    longer.push(0);
+    assert!(refused("longer", &longer).contains("something follows its end"));
+    assert!(refused("other", b"{}").contains("error[CannotRestore]"));
+    let missing = run(&["restore", &path("missing"), "--data", &path("nowhere")]);
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(!Path::new(&path("nowhere")).exists());
+    // What is refused leaves the place free for what is whole.
+    done(&["restore", &export, "--data", &new]);
+
+    let refused = run(&["export", &path("no/such/folder"), "--data", &old]);
+    assert!(text(&refused.stderr).contains("ExportFailed"), "{}", text(&refused.stderr));
+}

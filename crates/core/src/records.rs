@@ -414,6 +414,21 @@ impl InterfaceRecord {
         addresses + self.ipv4_prefixes.len() + self.ipv6_prefixes.len()
     }
 
+    /// Bytes of the record with its texts and lists.
+    pub(crate) fn text_bytes(&self) -> usize {
+        let name = self.name.as_ref().map_or(0, |name| name.as_str().len());
+        let description = self.description.as_ref().map_or(0, |text| text.as_str().len());
+        let groups: usize =
+            self.groups.iter().map(|group| size_of_val(group) + group.as_str().len()).sum();
+        let tags = self.tags.iter();
+        let tags: usize = tags
+            .map(|tag| size_of_val(tag) + tag.key.as_str().len() + tag.value.as_str().len())
+            .sum();
+        let addresses = size_of_val(&*self.secondary) + size_of_val(&*self.ipv6);
+        let prefixes = size_of_val(&*self.ipv4_prefixes) + size_of_val(&*self.ipv6_prefixes);
+        size_of::<Self>() + name + description + groups + tags + addresses + prefixes
+    }
+
     /// `Type`.
     pub fn role(&self) -> InterfaceRole {
         self.attachment.as_ref().map_or(InterfaceRole::Secondary, |attachment| attachment.role)

@@ -139,8 +139,10 @@ quotas! {
     /// Interfaces of an instance, the primary one too.
     interfaces_per_instance = 32 in 1..=256;
     /// Client tokens of an account that are remembered at the same time; the default is three
-    /// writes a second all day, in some hundred MB.
+    /// writes a second all day.
     client_tokens_per_account = 250_000 in 1..=10_000_000;
+    /// Bytes of memory that an account's client tokens and the answers to them take, about.
+    client_token_bytes_per_account = 268_435_456 in 1_048_576..=4_000_000_000;
     /// Permanent access keys of an account.
     access_keys_per_account = 5 in 2..=100;
     /// Temporary access keys of an account that have not expired.

@@ -16,6 +16,7 @@ pub mod limits;
 mod listen;
 pub mod metrics;
 pub mod nonces;
+mod open_store;
 mod published;
 mod refusal;
 mod runs;

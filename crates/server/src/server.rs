@@ -201,16 +201,14 @@ impl Server {
             Box::new(SystemDice),
             options.limits.batch_max,
         );
-        let published = writer.published();
+        let (published, open_store) = (writer.published(), writer.open_store());
         let started = writer.start(options.limits.queue_max).map_err(StartError::Thread)?;
         let Started { queue, thread: writer, end: writer_end } = started;
         if !is_first {
             warn_of_unused(key.as_ref(), &published);
         }
         // A start that fails here has drawn no key that nobody would be told.
-        let (tcp, unix) = sockets(listen, &directory).await?;
-        let address = tcp.local_addr();
-        let address = address.map_err(|source| StartError::Listen { address: listen, source })?;
+        let (tcp, address, unix) = sockets(listen, &directory).await?;
         let scraped = bind_metrics(options.metrics).await?;
         let drawn_key = match is_first {
             true => make_root_account(&directory, &queue, key).await?,
@@ -221,6 +219,7 @@ impl Server {
         let administration = Arc::new(control::Administration {
             published: Arc::clone(&published),
             queue: queue.clone(),
+            open_store,
             host: Arc::clone(&host),
             settings: Arc::clone(&settings),
             clock: Arc::clone(&options.clock),
@@ -369,11 +368,13 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
 async fn sockets(
     listen: SocketAddr,
     directory: &DataDirectory,
-) -> Result<(TcpListener, UnixListener), StartError> {
+) -> Result<(TcpListener, SocketAddr, UnixListener), StartError> {
     let tcp = bind(listen).await?;
+    let address = tcp.local_addr();
+    let address = address.map_err(|source| StartError::Listen { address: listen, source })?;
     let path = directory.control_socket();
     match control::bind(&path) {
-        Ok(unix) => Ok((tcp, unix)),
+        Ok(unix) => Ok((tcp, address, unix)),
         Err(source) => Err(StartError::Control { path, source }),
     }
 }

@@ -4,6 +4,7 @@
 //! is neither, or does not decode, refuses the start; nothing is skipped.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use portcullis_core::records::{Change, Record};
 use portcullis_core::state::State;
@@ -78,7 +79,7 @@ impl LoadError {
 
 /// An open store and what it holds.
 pub(crate) struct Opened {
-    pub(crate) store: Box<dyn Store>,
+    pub(crate) store: Arc<dyn Store>,
     pub(crate) state: State,
     pub(crate) revision: u64,
     /// The nonces of writes, oldest first.
@@ -87,20 +88,17 @@ pub(crate) struct Opened {
     pub(crate) outdated: Vec<Record>,
 }
 
-/// Records that are written again in one transaction.
-const RENEWED_PER_TRANSACTION: usize = 1000;
-
 impl Opened {
     /// Writes outdated records in today's layout, and forgets how they looked.
     pub(crate) fn renew(&mut self, seal: &SealKey) -> Result<(), LoadError> {
         let outdated = std::mem::take(&mut self.outdated);
-        for records in outdated.chunks(RENEWED_PER_TRANSACTION) {
-            let operations = records.iter().filter_map(|record| {
-                let (key, value) = record::encode(&Change::Put(record.clone()), seal);
-                Some(Operation::put(key, value?))
-            });
+        let operations = outdated.iter().filter_map(|record| {
+            let (key, value) = record::encode(&Change::Put(record.clone()), seal);
+            Some(Operation::put(key, value?))
+        });
+        for operations in portions(operations, &self.store.limits().clone()) {
             let guard = Guard::store_at(Revision::new(self.revision));
-            let transaction = Transaction::new(vec![guard], operations.collect());
+            let transaction = Transaction::new(vec![guard], operations);
             let mut done = self.store.commit_batch(vec![transaction]).into_iter();
             let done = done.next().unwrap_or(Err(CommitError::Unknown(StoreError::Stopped)));
             self.revision = done.map_err(LoadError::Renew)?.number();
@@ -113,9 +111,32 @@ impl Opened {
     }
 }
 
+/// The operations in order, as many together as one transaction may have.
+fn portions(
+    operations: impl Iterator<Item = Operation>,
+    limits: &Limits,
+) -> impl Iterator<Item = Vec<Operation>> {
+    let mut operations = operations.peekable();
+    let (count_max, bytes_max) =
+        (limits.operations_per_transaction_max, limits.transaction_bytes_max);
+    std::iter::from_fn(move || {
+        // One that is too large for any transaction stands alone, for the store to refuse.
+        let first = operations.next()?;
+        let mut bytes = first.bytes();
+        let mut portion = vec![first];
+        while portion.len() < count_max
+            && let Some(next) = operations.next_if(|next| bytes + next.bytes() <= bytes_max)
+        {
+            bytes += next.bytes();
+            portion.push(next);
+        }
+        Some(portion)
+    })
+}
+
 /// Opens the store and reads all of it.
 pub(crate) fn load(source: &mut dyn Source, seal: &SealKey) -> Result<Opened, LoadError> {
-    let store = source.open()?;
+    let store: Arc<dyn Store> = Arc::from(source.open()?);
     let mut taken = Taken { seal, state: State::new(), nonces: Vec::new(), outdated: Vec::new() };
     let mut refused = None;
     let revision = store.load(&mut |entry| {
@@ -162,5 +183,33 @@ impl Taken<'_> {
         }
         self.state.absorb(Change::Put(record));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn portions_keep_both_bounds_and_the_order() {
+        let limits = Limits {
+            operations_per_transaction_max: 3,
+            transaction_bytes_max: 10,
+            ..Limits::default()
+        };
+        for (bytes, expected) in [
+            (vec![], "[]"),
+            (vec![2, 2, 2], "[[2, 2, 2]]"),
+            (vec![2, 2, 2, 2], "[[2, 2, 2], [2]]"),
+            (vec![5, 5, 1], "[[5, 5], [1]]"),
+            (vec![5, 6, 4, 1], "[[5], [6, 4], [1]]"),
+            (vec![99, 1, 99], "[[99], [1], [99]]"),
+        ] {
+            let operations = bytes.iter().map(|bytes| Operation::put("k", vec![0; bytes - 1]));
+            let portions: Vec<Vec<usize>> = portions(operations, &limits)
+                .map(|portion| portion.iter().map(Operation::bytes).collect())
+                .collect();
+            assert_eq!(format!("{portions:?}"), expected);
+        }
     }
 }

@@ -25,6 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::clock::Clock;
 use crate::host::Asker;
 use crate::nonces::Nonce;
+use crate::open_store::OpenStore;
 use crate::published::Published;
 use crate::refusal;
 use crate::source::{self, Opened, Source};
@@ -100,7 +101,9 @@ pub(crate) struct Writer {
     source: Box<dyn Source>,
     seal: SealKey,
     /// Nothing while the store is out of order.
-    store: Option<Box<dyn Store>>,
+    store: Option<Arc<dyn Store>>,
+    /// The same, for those who read the store itself.
+    open_store: Arc<OpenStore>,
     leading: State,
     /// The revision that the next transaction gets, less one.
     head: Revision,
@@ -162,6 +165,7 @@ impl Writer {
         Writer {
             source,
             seal,
+            open_store: Arc::new(OpenStore::of(&store)),
             store: Some(store),
             leading: state.clone(),
             head: Revision::new(revision),
@@ -176,6 +180,10 @@ impl Writer {
 
     pub(crate) fn published(&self) -> Arc<Published> {
         Arc::clone(&self.published)
+    }
+
+    pub(crate) fn open_store(&self) -> Arc<OpenStore> {
+        Arc::clone(&self.open_store)
     }
 
     /// Starts the thread. It ends, and the store is closed, when every queue is gone and what was
@@ -391,6 +399,7 @@ impl Writer {
         match source::load(self.source.as_mut(), &self.seal) {
             Ok(Opened { store, state, revision, nonces, outdated: _ }) => {
                 tracing::info!(revision, "the store is open again");
+                self.open_store.replace(&store);
                 self.store = Some(store);
                 self.head = Revision::new(revision);
                 self.leading = state.clone();
@@ -469,7 +478,7 @@ impl Decided {
 }
 
 /// What lies behind an error, for the log.
-fn cause_of(error: &dyn std::error::Error) -> String {
+pub(crate) fn cause_of(error: &dyn std::error::Error) -> String {
     error.source().map(ToString::to_string).unwrap_or_default()
 }
 

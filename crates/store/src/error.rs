@@ -176,7 +176,10 @@ impl StoreError {
     pub fn help(&self) -> &'static str {
         match self {
             StoreError::Locked { .. } => "stop the other process or choose another directory",
-            StoreError::Corrupt { .. } => "keep a copy of the directory, and check the disk",
+            StoreError::Corrupt { .. } => {
+                "keep a copy of the directory, check the disk, then `portcullis restore` the \
+                 newest export into another"
+            }
             StoreError::UnknownFormat { .. } => "use the version of the program that wrote it",
             StoreError::Io { .. } => {
                 "check the disk's space, health and permissions, then try again"

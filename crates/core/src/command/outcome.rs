@@ -158,3 +158,39 @@ pub enum Written {
         account: AccountId,
     },
 }
+
+impl Written {
+    /// Bytes of its texts and lists, which is what answers differ by in size.
+    pub(crate) fn text_bytes(&self) -> usize {
+        let ids = |ids: &[&str]| ids.iter().map(|id| id.len()).sum();
+        match self {
+            Self::Done | Self::Account { .. } => 0,
+            Self::Vpc { vpc, router, route_table, resource_group } => {
+                let group = resource_group.as_ref().map_or("", |group| group.as_str());
+                ids(&[vpc.as_str(), router.as_str(), route_table.as_str(), group])
+            }
+            Self::VSwitch { vswitch } => vswitch.as_str().len(),
+            Self::SecurityGroup { group } => group.as_str().len(),
+            Self::PrefixList { list } => list.as_str().len(),
+            Self::PortRangeList { list } => list.as_str().len(),
+            Self::NetworkInterface(record) => record.text_bytes(),
+            Self::AssignedIpv4 { interface, addresses, prefixes } => {
+                interface.as_str().len() + size_of_val(&**addresses) + size_of_val(&**prefixes)
+            }
+            Self::AssignedIpv6 { interface, addresses, prefixes } => {
+                interface.as_str().len() + size_of_val(&**addresses) + size_of_val(&**prefixes)
+            }
+            Self::Instances(instances) => {
+                instances.iter().map(|id| size_of::<InstanceId>() + id.as_str().len()).sum()
+            }
+            Self::Instance { instance } => instance.as_str().len(),
+            Self::Batch(responses) => responses
+                .iter()
+                .map(|one| {
+                    let texts = ids(&[one.instance.as_str(), &one.code, &one.message]);
+                    size_of::<InstanceResponse>() + texts
+                })
+                .sum(),
+        }
+    }
+}

@@ -11,6 +11,7 @@ use crate::net::Mac;
 use crate::state::multimap::Multimap;
 use crate::state::rule_quota::RuleLists;
 use crate::state::spans::Spans;
+use crate::state::token::TokenSum;
 use crate::text::{AccountName, ClientToken, DeviceName};
 
 /// Whose, and where.
@@ -65,8 +66,8 @@ pub(super) struct Index {
     pub(super) shared_vpcs: Multimap<AccountId, VpcId>,
     /// Client tokens by when they expire.
     pub(super) token_expiry: BTreeSet<(u64, AccountId, ClientToken)>,
-    /// Client tokens of an account, the expired ones that are still there included.
-    pub(super) tokens_of_account: BTreeMap<AccountId, usize>,
+    /// How many client tokens an account has, and what they take.
+    pub(super) tokens_of_account: BTreeMap<AccountId, TokenSum>,
 }
 
 /// How often each value stands under a key; none counts zero.

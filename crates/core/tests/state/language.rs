@@ -115,7 +115,8 @@ impl Words {
     }
 }
 
-fn execute(harness: &mut Harness, input: &str) -> String {
+/// What one line is answered.
+pub(crate) fn execute(harness: &mut Harness, input: &str) -> String {
     let (verb, rest) = input.split_once(' ').unwrap_or((input, ""));
     let words = Words::new(harness, rest.split(" | ").next().unwrap());
     let mut sender = harness.sender();

@@ -4,7 +4,7 @@ use portcullis_core::command::{Command, CreateVpc, Idempotency, Outcome, Written
 use portcullis_core::limits::{CLIENT_TOKEN_LIFE_MS, EXPIRED_TOKENS_PER_WRITE_MAX};
 
 use super::harness::{Harness, rebuilt};
-use super::language::{check, run};
+use super::language::{check, execute, run};
 
 #[test]
 fn the_same_write_happens_once() {
@@ -90,6 +90,61 @@ fn an_account_has_so_many_tokens_and_no_more() {
     harness.now_ms += CLIENT_TOKEN_LIFE_MS;
     harness.settings.quotas.client_tokens_per_account = 1;
     run(&mut harness, "policy g accept token=c => ok +1 -1");
+}
+
+#[test]
+fn the_answers_of_an_account_take_so_many_bytes_and_no_more() {
+    let mut harness = Harness::new();
+    // 512 bytes each, and their own text.
+    harness.settings.quotas.client_token_bytes_per_account = 2 * (512 + 1);
+    run(
+        &mut harness,
+        "
+        vpc v
+        group g vpc=v
+        policy g drop token=a => ok +2
+        policy g drop token=bb => 403 QuotaExceed.ClientToken ClientToken
+        policy g drop token=b => ok +1
+        policy g drop token=c => 403 QuotaExceed.ClientToken ClientToken
+        policy g drop token=c as=other => 404 InvalidSecurityGroupId.NotFound SecurityGroupId
+        policy g drop token=a => ok
+        ",
+    );
+    harness.now_ms += CLIENT_TOKEN_LIFE_MS;
+    run(
+        &mut harness,
+        "
+        policy g accept token=c => ok +2 -2
+        policy g drop token=dd => 403 QuotaExceed.ClientToken ClientToken
+        policy g drop token=d => ok +2
+        ",
+    );
+}
+
+#[test]
+fn a_long_answer_takes_as_much_as_it_is_long() {
+    let mut harness = Harness::new();
+    run(
+        &mut harness,
+        "
+        vpc v cidr=10.0.0.0/8
+        vswitch s vpc=v cidr=10.0.0.0/24
+        group g vpc=v
+        ",
+    );
+    // Room for ten answers that say nothing more, but not for ten records of interfaces.
+    harness.settings.quotas.client_token_bytes_per_account = 10 * (512 + 2);
+    let mut made = 0;
+    while made < 10 {
+        let answer =
+            execute(&mut harness, &format!("eni n{made} vswitch=s groups=g token=n{made}"));
+        if answer != "ok +2" {
+            assert_eq!(answer, "403 QuotaExceed.ClientToken ClientToken");
+            break;
+        }
+        made += 1;
+    }
+    assert!((1..9).contains(&made), "{made}");
 }
 
 #[test]

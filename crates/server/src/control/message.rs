@@ -13,6 +13,9 @@ use crate::control::run::RunRow;
 /// The version of this language. It changes when a line of before would be misunderstood.
 pub const VERSION: u32 = 1;
 
+/// How long an export may take, in milliseconds; a million records took some seconds.
+const EXPORT_TIME_MAX_MS: u64 = 10 * 60 * 1000;
+
 /// One line from a client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
@@ -67,6 +70,11 @@ pub enum Request {
     },
     /// How the server stands.
     Status {},
+    /// Write all that is kept to a file.
+    Export {
+        /// The absolute path of the file; one that is there is replaced.
+        path: String,
+    },
     /// Make an account.
     CreateAccount {
         /// Its name.
@@ -166,6 +174,7 @@ impl Request {
             | Request::Unbind { wait_timeout_ms, .. }
             | Request::StartRun { wait_timeout_ms, .. }
             | Request::EndRun { wait_timeout_ms, .. } => *wait_timeout_ms,
+            Request::Export { .. } => EXPORT_TIME_MAX_MS,
             Request::Bindings {}
             | Request::Hits {}
             | Request::Drops {}
@@ -235,6 +244,8 @@ pub enum Answer {
     Event(Box<FlowEvent>),
     /// To `status`.
     Status(Status),
+    /// To `export`.
+    Exported(Exported),
     /// To `create-account`.
     Account(AccountRow),
     /// To `accounts`.
@@ -365,6 +376,15 @@ pub struct Status {
     pub enforcing: bool,
     /// How many interfaces are tied.
     pub bindings: usize,
+}
+
+/// What an export holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exported {
+    /// The file.
+    pub path: String,
+    /// The revision that it is of.
+    pub revision: u64,
 }
 
 /// Why a question was refused.

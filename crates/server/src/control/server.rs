@@ -17,6 +17,7 @@ use portcullis_core::error::ApiError;
 use portcullis_core::ids::{AccountId, NetworkInterfaceId};
 use portcullis_core::settings::Settings;
 use portcullis_core::text::DeviceName;
+use portcullis_store::export_to_file;
 use portcullis_wire::ecs::render::{Enforcement, EnforcementStatus};
 use portcullis_wire::flow_event::FlowEvent;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -27,14 +28,16 @@ use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::control::message::{
-    Answer, BindingRow, Changed, Following, Problem, Reply, Request, Status, read_question,
+    Answer, BindingRow, Changed, Exported, Following, Problem, Reply, Request, Status,
+    read_question,
 };
 use crate::control::run;
 use crate::host::{Asker, Filter, Host, HostView, Waited};
 use crate::limits::Limits;
 use crate::listen::stopped;
+use crate::open_store::OpenStore;
 use crate::published::Published;
-use crate::writer::{Write, WriteQueue};
+use crate::writer::{Write, WriteQueue, cause_of};
 
 /// How long a client may be silent between questions.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
@@ -48,6 +51,7 @@ pub(crate) const NOBODY: AccountId = AccountId(0);
 pub(crate) struct Administration {
     pub(crate) published: Arc<Published>,
     pub(crate) queue: WriteQueue,
+    pub(crate) open_store: Arc<OpenStore>,
     pub(crate) host: Arc<Host>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -228,6 +232,7 @@ impl Administration {
             // Its answer is more than one line: see [`converse`].
             Request::Follow { .. } => Ok(Answer::Following(Following {})),
             Request::Status {} => Ok(Answer::Status(self.status())),
+            Request::Export { path } => self.export(path).await.map(Answer::Exported),
             Request::CreateAccount { name } => self.create_account(&name).await,
             Request::Accounts {} => self.accounts().map(Answer::Accounts),
             Request::DeleteAccount { account } => self.delete_account(&account).await,
@@ -317,6 +322,31 @@ impl Administration {
         asked.map_err(|error| {
             Problem::new("HostFailed", error.to_string(), "the server's log may say more", "")
         })?
+    }
+
+    /// Writes all that is kept to a file, while requests go on.
+    async fn export(&self, path: String) -> Result<Exported, Problem> {
+        if !Path::new(&path).is_absolute() {
+            let message = format!("`{path}` is no absolute path");
+            return Err(Problem::new("MalformedPath", message, "begin it with `/`", "path"));
+        }
+        let Some(store) = self.open_store.get() else {
+            let help = "see the server's log for what the store says";
+            return Err(Problem::new("StoreFailed", "the store is out of order", help, ""));
+        };
+        let written = tokio::task::spawn_blocking(move || {
+            export_to_file(store.as_ref(), Path::new(&path)).map(|revision| (path, revision))
+        });
+        match written.await {
+            Ok(Ok((path, revision))) => Ok(Exported { path, revision: revision.number() }),
+            Ok(Err(error)) => {
+                let cause = cause_of(&error);
+                let message = [error.to_string(), cause].join(": ");
+                let message = message.trim_end_matches(": ");
+                Err(Problem::new("ExportFailed", message, error.help(), "path"))
+            }
+            Err(error) => Err(Problem::new("ExportFailed", error.to_string(), "", "")),
+        }
     }
 
     fn status(&self) -> Status {
