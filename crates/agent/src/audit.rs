@@ -101,11 +101,18 @@ pub struct MembersPart {
 pub struct Turns {
     members_from: Option<u32>,
     members_same: u32,
+    /// Whether members were changed since the turn began: what was counted may be out of date.
+    members_changed: bool,
     /// The last blob that was compared.
     pool_from: u32,
 }
 
 impl Turns {
+    /// Says that a pass has changed members.
+    pub fn note_changed_members(&mut self) {
+        self.members_changed = true;
+    }
+
     /// Compares the next part of the members. What is missing is known when all parts have been
     /// seen, and at once where nobody is left.
     pub fn members_agree(
@@ -113,12 +120,22 @@ impl Turns {
         installed: &Installed,
         kernel: &impl Kernel,
     ) -> io::Result<bool> {
+        let wanted = installed.members.sets();
         let from = self.members_from.take();
-        let part = kernel.compare_members(&installed.members, from, MEMBERS_PER_TICK)?;
-        let same = if from.is_none() { part.same } else { self.members_same + part.same };
-        (self.members_from, self.members_same) = (part.next, same);
-        let is_short = part.next.is_none() && same as usize != installed.members.len();
-        Ok(!part.has_others && !is_short)
+        if from.is_none() {
+            (self.members_same, self.members_changed) = (0, false);
+        }
+        let part = kernel.compare_members(wanted, from, MEMBERS_PER_TICK)?;
+        self.members_same += part.same;
+        self.members_from = part.next;
+        if part.has_others || part.next.is_some() {
+            return Ok(!part.has_others);
+        }
+        if std::mem::take(&mut self.members_changed) {
+            // Nobody changes anything while all are counted at once.
+            return all_members_agree(installed, kernel);
+        }
+        Ok(self.members_same as usize == wanted.len())
     }
 
     /// Compares the next policies with what was written.
@@ -138,5 +155,18 @@ impl Turns {
         }
         self.pool_from = 0;
         true
+    }
+}
+
+fn all_members_agree(installed: &Installed, kernel: &impl Kernel) -> io::Result<bool> {
+    let wanted = installed.members.sets();
+    let (mut same, mut from) = (0, None);
+    loop {
+        let part = kernel.compare_members(wanted, from, MEMBERS_PER_TICK)?;
+        same += part.same as usize;
+        if part.has_others || part.next.is_none() {
+            return Ok(!part.has_others && same == wanted.len());
+        }
+        from = part.next;
     }
 }

@@ -3,7 +3,7 @@
 //! Decides nothing. An error of the kernel stops a plan where it is: every step leaves packets
 //! judged by the old policy or by the new one, never by neither; the next pass begins by reading
 //! what is there.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use portcullis_core::net::Family;
@@ -11,7 +11,8 @@ use portcullis_core::net::Family;
 use crate::attach::AttachPlan;
 use crate::installed::Installed;
 use crate::kernel::{Kernel, SlotWord};
-use crate::policy::{Lengths, MemberStep, PolicyPlan, with_lengths};
+use crate::membership::{Lengths, MemberStep, with_lengths};
+use crate::policy::PolicyPlan;
 use crate::pool::Write;
 
 /// Takes and lets go of devices. Answers the devices that could not be taken, and why: they concern
@@ -64,33 +65,42 @@ pub fn carry_out_policy(
     change_members(&plan.members, kernel)
 }
 
-/// Reads back what a plan wrote: the slots that do not lead where they should, with the reason, or
-/// an error that concerns all.
+/// Reads back what a plan wrote: the slots of these that do not lead where they should, with the
+/// reason, or an error that concerns all.
 pub fn read_back(
     plan: &PolicyPlan,
+    slots: impl IntoIterator<Item = u32>,
     installed: &Installed,
     kernel: &impl Kernel,
 ) -> io::Result<BTreeMap<u32, String>> {
     let mut wrong = BTreeMap::new();
-    for (slot, used) in &installed.slots {
-        if kernel.slot(*slot) != used.word {
-            wrong.insert(*slot, "the kernel's slot does not lead to the policy".to_string());
+    for slot in slots {
+        if installed.slots.get(&slot).is_some_and(|used| kernel.slot(slot) != used.word) {
+            wrong.insert(slot, "the kernel's slot does not lead to the policy".to_string());
         }
     }
-    for (slot, _) in &plan.flips {
-        let Some(used) = installed.slots.get(slot) else { continue };
-        for offset in [used.word.blob, used.tables[0], used.tables[1]] {
+    let (mut seen, mut damaged) = (BTreeSet::new(), BTreeSet::new());
+    let mut is_whole = |offset: u32| {
+        if seen.insert(offset) {
             let words = installed.pool.words(offset).unwrap_or_default();
             if kernel.read_pool(offset, words.len() as u32) != words {
-                wrong.insert(*slot, "the kernel's pool does not hold the policy".to_string());
+                damaged.insert(offset);
             }
+        }
+        !damaged.contains(&offset)
+    };
+    for (slot, _) in &plan.flips {
+        let Some(used) = installed.slots.get(slot) else { continue };
+        if ![used.word.blob, used.tables[0], used.tables[1]].into_iter().all(&mut is_whole) {
+            wrong.insert(*slot, "the kernel's pool does not hold the policy".to_string());
         }
     }
     let steps = [&plan.members_meanwhile, &plan.members];
     let changed =
         steps.iter().flat_map(|step| step.puts.iter().map(|(key, _)| key).chain(&step.removes));
     for key in changed {
-        if kernel.member(*key)? != installed.members.get(key).copied() {
+        let wanted = installed.members.sets().get(key).copied();
+        if kernel.member(*key)? != wanted || !wanted.is_none_or(&mut is_whole) {
             return Err(io::Error::other(format!("member {} is not as it was put", key.prefix)));
         }
     }

@@ -7,11 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use portcullis_compile::abi;
-use portcullis_compile::members::MemberKey;
 use portcullis_core::net::Family;
 
 use crate::kernel::{Kernel, SlotWord};
-use crate::policy::lengths;
+use crate::membership::MemberSets;
 use crate::pool::{Overlap, Pool, extent_length};
 
 /// Longest blob that is believed when read back.
@@ -38,7 +37,7 @@ pub struct Installed {
     /// Slots that lead somewhere.
     pub slots: BTreeMap<u32, SlotUse>,
     /// Pool offset of each member's set.
-    pub members: BTreeMap<MemberKey, u32>,
+    pub members: MemberSets,
     /// Slot of each device with our programs.
     pub attached: BTreeMap<u32, u32>,
     /// Slots that devices were led to at which only a part of ours was found.
@@ -52,7 +51,7 @@ impl Installed {
         let mut installed = Self {
             pool: Pool::new(kernel.pool_words()),
             slots: BTreeMap::new(),
-            members: BTreeMap::new(),
+            members: MemberSets::default(),
             attached: kernel.attached()?,
             halved: kernel.halved()?,
         };
@@ -73,7 +72,7 @@ impl Installed {
             }
         }
         // Whoever is a member must be found, whatever somebody did to the lengths.
-        let [v4, v6] = lengths(installed.members.keys());
+        let [v4, v6] = installed.members.lengths();
         kernel.set_member_lengths(Family::V4, &v4)?;
         kernel.set_member_lengths(Family::V6, &v6)?;
         Ok(installed)
@@ -106,8 +105,8 @@ impl Installed {
 
     /// The numbers of the counters of all rules that are in force.
     pub fn rule_counters(&self) -> BTreeSet<u32> {
-        let tables = self.slots.values().flat_map(|used| used.tables);
-        let actions = tables.filter_map(|table| {
+        let tables: BTreeSet<u32> = self.slots.values().flat_map(|used| used.tables).collect();
+        let actions = tables.into_iter().filter_map(|table| {
             let words = self.pool.words(table)?;
             let section = words.get(abi::TABLE_ACTIONS as usize)?;
             let (offset, count) = ((section >> 32) as usize, *section as u32 as usize);

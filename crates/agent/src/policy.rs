@@ -1,46 +1,73 @@
 //! The second half of a pass: every bound interface has the policy of the desired revision, and
 //! members are who they are now.
 //!
-//! Pure: compiles, compares with what is installed, and emits only the difference. What cannot be
-//! compiled or placed fails alone and keeps its last good policy. Members of groups that a policy
-//! newly refers to come ahead of the policy; those that only its forerunner referred to go after
-//! it. Members have the first choice of the pool's free space, since a policy that finds none fails
-//! alone and they would fail everyone who refers to them.
-use std::collections::{BTreeMap, BTreeSet};
+//! Pure: compiles, compares with what is installed, and emits only the difference. A pass looks at
+//! everything, or at what differs from the state that the one before it had brought about. What
+//! cannot be compiled or placed fails alone and keeps its last good policy. Members of groups that
+//! a policy newly refers to come ahead of the policy; those that only its forerunner referred to go
+//! after it. Members have the first choice of the pool's free space, since a policy that finds none
+//! fails alone and they would fail everyone who refers to them.
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use portcullis_compile::interface::compile;
-use portcullis_compile::members::{MemberKey, set_words};
+use portcullis_compile::interface::interface_blob;
 use portcullis_compile::numbers::Numbers;
 use portcullis_core::host::{BoundInterface, Desired};
 use portcullis_core::ids::NetworkInterfaceId;
-use portcullis_core::net::Family;
-use portcullis_core::verdict::DecidingRule;
+use portcullis_core::rule::Direction;
 
 use crate::attach::settings;
 use crate::device::Devices;
 use crate::installed::{Installed, SlotUse};
 use crate::kernel::SlotWord;
-use crate::ledger::{Full, Ledger, Place};
-use crate::pool::{PoolFull, Write};
+use crate::ledger::{Ledger, Place};
+use crate::membership::{self, MemberStep, MembersInScope};
+use crate::pool::Write;
+use crate::tables::Tables;
 
-/// Prefix lengths of members, IPv4 and IPv6, longest first.
-pub type Lengths = [Vec<u8>; 2];
-
-/// A change of members, one address at a time.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct MemberStep {
-    /// Members to add or to lead to another set.
-    pub puts: Vec<(MemberKey, u32)>,
-    /// Members to remove.
-    pub removes: Vec<MemberKey>,
-    /// Prefix lengths afterwards.
-    pub lengths: Lengths,
+/// What a pass looks at. Everything else is taken to be as it was left.
+#[derive(Debug, Clone)]
+pub struct Scope<'d> {
+    /// What should be.
+    pub desired: &'d Desired,
+    /// Interfaces whose policies may be others than those that are in place.
+    pub interfaces: Vec<&'d BoundInterface>,
+    /// Members who may be in other groups.
+    pub members: MembersInScope<'d>,
 }
 
-impl MemberStep {
-    /// Whether everyone is there as they should be.
-    pub fn is_empty(&self) -> bool {
-        self.puts.is_empty() && self.removes.is_empty()
+impl<'d> Scope<'d> {
+    /// Everything.
+    pub fn all(desired: &'d Desired) -> Self {
+        let interfaces = desired.interfaces.iter().map(Arc::as_ref).collect();
+        Self { desired, interfaces, members: MembersInScope::All }
+    }
+
+    /// What differs from a state that is in place, if the same interfaces are bound to the same
+    /// devices in both.
+    pub fn difference(before: &'d Desired, desired: &'d Desired) -> Option<Self> {
+        if before.interfaces.len() != desired.interfaces.len() {
+            return None;
+        }
+        let mut interfaces = Vec::new();
+        for (before, after) in before.interfaces.iter().zip(&desired.interfaces) {
+            if Arc::ptr_eq(before, after) {
+                continue;
+            }
+            if (&before.interface, &before.device) != (&after.interface, &after.device) {
+                return None;
+            }
+            if before != after {
+                interfaces.push(after.as_ref());
+            }
+        }
+        let members = membership::changed(before, desired);
+        Some(Self { desired, interfaces, members })
+    }
+
+    /// Whether it is everything.
+    pub fn is_all(&self) -> bool {
+        matches!(self.members, MembersInScope::All)
     }
 }
 
@@ -59,12 +86,19 @@ pub struct PolicyPlan {
     pub members: MemberStep,
     /// Interfaces that keep what they had, and why.
     pub failed: BTreeMap<NetworkInterfaceId, String>,
+    /// Whether something was noted about devices in the ledger.
+    pub notes_devices: bool,
 }
 
 impl PolicyPlan {
+    /// Whether somebody joins or leaves a group.
+    pub fn changes_members(&self) -> bool {
+        !(self.members_meanwhile.is_empty() && self.members.is_empty())
+    }
+
     /// Whether any packet will be judged by something else than before.
     pub fn changes_verdicts(&self) -> bool {
-        !(self.flips.is_empty() && self.members_meanwhile.is_empty() && self.members.is_empty())
+        !self.flips.is_empty() || self.changes_members()
     }
 }
 
@@ -76,6 +110,8 @@ pub struct Books<'a> {
     pub numbers: &'a mut Numbers,
     /// What the kernel holds.
     pub installed: &'a mut Installed,
+    /// Tables that stand in it.
+    pub tables: &'a mut Tables,
     /// How many rule counters the kernel has.
     pub counters: u32,
     /// How many members the kernel has room for.
@@ -85,29 +121,33 @@ pub struct Books<'a> {
 }
 
 /// Decides; the books are brought to how they will be when the plan has been carried out.
-pub fn decide(desired: &Desired, devices: &Devices, books: &mut Books<'_>) -> PolicyPlan {
+pub fn decide(scope: &Scope<'_>, devices: &Devices, books: &mut Books<'_>) -> PolicyPlan {
     let (mut plan, mut first_policies) = (PolicyPlan::default(), Vec::new());
-    name_groups(desired, books.numbers);
-    let members = members_meanwhile(desired, books, &mut plan);
-    for bound in &desired.interfaces {
+    name_groups(scope, books.numbers);
+    let members = members_meanwhile(scope, books, &mut plan);
+    if let Err(why) = &members {
+        // A policy without the members that it refers to could let through what its rules drop.
+        let of_groups = scope.desired.interfaces.iter().filter(|bound| refers_to_groups(bound));
+        plan.failed.extend(of_groups.map(|bound| (bound.interface.clone(), why.clone())));
+    }
+    for bound in &scope.interfaces {
         // An interface without a place was refused one in the first half.
         let Some(place) = books.ledger.place(&bound.interface).cloned() else { continue };
-        let decided = match &members {
-            // A policy without the members that it refers to could let through what its rules drop.
-            Err(why) if refers_to_groups(bound) => Err(why.clone()),
-            _ => decide_interface(bound, &place, books, &mut plan),
-        };
-        match decided {
-            Ok(true) => first_policies.push(bound),
+        if members.is_err() && refers_to_groups(bound) {
+            continue;
+        }
+        match decide_interface(bound, &place, books, &mut plan) {
+            Ok(true) => first_policies.push(*bound),
             Ok(false) => {}
             Err(why) => {
                 plan.failed.insert(bound.interface.clone(), why);
             }
         }
     }
+    books.tables.retain_those_in(&books.installed.pool);
     // What keeps its last good policy may need the members of that.
     if plan.failed.is_empty() {
-        match members_afterwards(desired, books, &mut plan.writes) {
+        match members_afterwards(scope, books, &mut plan.writes) {
             Ok(step) => plan.members = step,
             Err(why) => tracing::warn!(why, "members whom no policy asks for stay for now"),
         }
@@ -120,9 +160,11 @@ pub fn decide(desired: &Desired, devices: &Devices, books: &mut Books<'_>) -> Po
 
 /// Every group that a policy refers to has its number before members are looked at. What finds none
 /// is refused where its policy is compiled.
-fn name_groups(desired: &Desired, numbers: &mut Numbers) {
-    let policies = desired.interfaces.iter().filter_map(|bound| bound.policy.as_ref().ok());
-    for group in policies.flat_map(|policy| policy.referenced_groups()) {
+fn name_groups(scope: &Scope<'_>, numbers: &mut Numbers) {
+    if scope.interfaces.is_empty() {
+        return;
+    }
+    for group in scope.desired.referenced_groups() {
         if numbers.group(&group).is_err() {
             return;
         }
@@ -140,22 +182,9 @@ fn decide_interface(
     books: &mut Books<'_>,
     plan: &mut PolicyPlan,
 ) -> Result<bool, String> {
-    let policy = bound.policy.as_ref().map_err(ToString::to_string)?;
-    let compiled =
-        compile(policy, &settings(bound, place.handle, books.keep_established), books.numbers)
-            .map_err(|error| format!("{error}; {}", error.help()))?;
-    for rule in policy.egress.iter().chain(&policy.ingress) {
-        let name = DecidingRule { group: rule.group.clone(), rule: rule.rule.id.clone() };
-        let number = books.numbers.rule(&name).map_err(|error| error.to_string())?;
-        if number >= books.counters {
-            return Err(format!("this host has room for {} rules with counters", books.counters));
-        }
-    }
     let mut taken = Vec::new();
-    let placed = place_words(&compiled, books.installed, plan, &mut taken);
-    let (blob, tables) = placed.map_err(|full| {
+    let (blob, tables) = place_words(bound, place, books, plan, &mut taken).inspect_err(|_| {
         taken.iter().for_each(|offset| books.installed.pool.leave(*offset));
-        full.to_string()
     })?;
     let before = books.installed.slots.get(&place.slot).copied().unwrap_or_default();
     if before.word.blob == blob {
@@ -171,22 +200,33 @@ fn decide_interface(
     Ok(before.closed || before.handle != place.handle)
 }
 
+/// Where an interface's own words and its tables stand.
 fn place_words(
-    compiled: &portcullis_compile::interface::CompiledInterface,
-    installed: &mut Installed,
+    bound: &BoundInterface,
+    place: &Place,
+    books: &mut Books<'_>,
     plan: &mut PolicyPlan,
     taken: &mut Vec<u32>,
-) -> Result<(u32, [u32; 2]), PoolFull> {
-    let mut take = |words: &[u64]| {
-        let (offset, write) = installed.pool.take(words)?;
+) -> Result<(u32, [u32; 2]), String> {
+    let policy = bound.policy.as_ref().map_err(ToString::to_string)?;
+    let settings = settings(bound, place.handle, books.keep_established);
+    let own = interface_blob(policy, &settings, books.numbers)
+        .map_err(|error| format!("{error}; {}", error.help()))?;
+    let pool = &mut books.installed.pool;
+    let mut tables = [0; 2];
+    for (table, direction) in tables.iter_mut().zip([Direction::Egress, Direction::Ingress]) {
+        let (offset, write) =
+            books.tables.take(policy, direction, books.counters, books.numbers, pool)?;
         taken.push(offset);
         plan.writes.extend(write);
-        Ok(offset)
-    };
-    let egress = take(&compiled.egress)?;
-    let ingress = take(&compiled.ingress)?;
-    let blob = take(&compiled.interface.words(egress.into(), ingress.into()))?;
-    Ok((blob, [egress, ingress]))
+        *table = offset;
+    }
+    let [egress, ingress] = tables;
+    let words = own.words(egress.into(), ingress.into());
+    let (blob, write) = pool.take(&words).map_err(|full| full.to_string())?;
+    taken.push(blob);
+    plan.writes.extend(write);
+    Ok((blob, tables))
 }
 
 /// A device that was running before its interface's first policy has flows whose beginning nobody
@@ -195,6 +235,7 @@ fn pick_up(bound: &BoundInterface, devices: &Devices, ledger: &mut Ledger, plan:
     let Some(place) = ledger.place_mut(&bound.interface) else { return };
     let Some(attachment) = place.attachment.as_mut().filter(|a| !a.picked_up) else { return };
     attachment.picked_up = true;
+    plan.notes_devices = true;
     if devices.by_index(attachment.index).is_some_and(|device| device.is_up) {
         plan.pick_ups.push(place.slot);
     }
@@ -202,123 +243,23 @@ fn pick_up(bound: &BoundInterface, devices: &Devices, ledger: &mut Ledger, plan:
 
 /// Everyone whom the old policies or the new ones may ask for.
 fn members_meanwhile(
-    desired: &Desired,
+    scope: &Scope<'_>,
     books: &mut Books<'_>,
     plan: &mut PolicyPlan,
 ) -> Result<(), String> {
-    let wanted = wanted_members(desired, books, true)?;
-    plan.members_meanwhile = member_step(&wanted, books, &mut plan.writes)?;
+    // Where no policy changes, none asks for others than before.
+    let are_kept = !scope.interfaces.is_empty();
+    let wanted = membership::wanted(scope.desired, &scope.members, books, are_kept)?;
+    plan.members_meanwhile = membership::step(&wanted, books, &mut plan.writes)?;
     Ok(())
 }
 
 /// Those whom the new policies ask for, after the flips.
 fn members_afterwards(
-    desired: &Desired,
+    scope: &Scope<'_>,
     books: &mut Books<'_>,
     writes: &mut Vec<Write>,
 ) -> Result<MemberStep, String> {
-    let wanted = wanted_members(desired, books, false)?;
-    member_step(&wanted, books, writes)
-}
-
-/// From the members that are there to those that are wanted. The books are unchanged by an error.
-fn member_step(
-    wanted: &BTreeMap<MemberKey, BTreeSet<u32>>,
-    books: &mut Books<'_>,
-    writes: &mut Vec<Write>,
-) -> Result<MemberStep, String> {
-    if wanted.len() > books.member_limit as usize {
-        return Err(Full { of: "member addresses", limit: books.member_limit }.to_string());
-    }
-    let Installed { pool, members, .. } = books.installed;
-    let written = writes.len();
-    let mut sets = Vec::with_capacity(wanted.len());
-    for groups in wanted.values() {
-        let words = set_words(&groups.iter().copied().collect::<Vec<_>>());
-        match pool.take(&words) {
-            Ok((set, write)) => {
-                sets.push(set);
-                writes.extend(write);
-            }
-            Err(full) => {
-                sets.iter().for_each(|set| pool.leave(*set));
-                writes.truncate(written);
-                return Err(format!("members of groups: {full}"));
-            }
-        }
-    }
-    let mut step = MemberStep { lengths: lengths(wanted.keys()), ..MemberStep::default() };
-    for (key, set) in wanted.keys().zip(sets) {
-        let before = members.insert(*key, set);
-        if let Some(before) = before {
-            pool.leave(before);
-        }
-        if before != Some(set) {
-            step.puts.push((*key, set));
-        }
-    }
-    let gone = members.keys().filter(|key| !wanted.contains_key(key)).copied();
-    step.removes = gone.collect();
-    for key in &step.removes {
-        if let Some(set) = members.remove(key) {
-            pool.leave(set);
-        }
-    }
-    Ok(step)
-}
-
-/// Who should be in which groups. With `keep_unknown`, members of groups that no policy of the
-/// desired revision refers to stay in them: an old policy may.
-fn wanted_members(
-    desired: &Desired,
-    books: &mut Books<'_>,
-    keep_unknown: bool,
-) -> Result<BTreeMap<MemberKey, BTreeSet<u32>>, String> {
-    let mut wanted: BTreeMap<MemberKey, BTreeSet<u32>> = BTreeMap::new();
-    for (vpc, members) in &desired.members {
-        let vpc = books.numbers.vpc(vpc).map_err(|error| error.to_string())?;
-        for (prefix, groups) in members {
-            let groups = portcullis_compile::members::set(groups, books.numbers);
-            if !groups.is_empty() {
-                wanted.insert(MemberKey { vpc, prefix: *prefix }, groups);
-            }
-        }
-    }
-    if keep_unknown {
-        let referenced: BTreeSet<u32> = desired
-            .interfaces
-            .iter()
-            .filter_map(|bound| bound.policy.as_ref().ok())
-            .flat_map(|policy| policy.referenced_groups())
-            .filter_map(|group| books.numbers.group_if_named(&group))
-            .collect();
-        for (key, set) in &books.installed.members {
-            let kept = books.installed.pool.words(*set).unwrap_or_default().iter().skip(1);
-            let kept: Vec<u32> =
-                kept.map(|group| *group as u32).filter(|g| !referenced.contains(g)).collect();
-            if !kept.is_empty() {
-                wanted.entry(*key).or_default().extend(kept);
-            }
-        }
-    }
-    Ok(wanted)
-}
-
-pub(crate) fn lengths<'a>(keys: impl Iterator<Item = &'a MemberKey>) -> Lengths {
-    with_lengths(&Lengths::default(), keys)
-}
-
-/// These lengths and those of more members.
-pub(crate) fn with_lengths<'a>(
-    lengths: &Lengths,
-    keys: impl Iterator<Item = &'a MemberKey>,
-) -> Lengths {
-    let [mut v4, mut v6] = lengths.clone().map(BTreeSet::from_iter);
-    for key in keys {
-        match key.prefix.family() {
-            Family::V4 => v4.insert(key.prefix.length()),
-            Family::V6 => v6.insert(key.prefix.length()),
-        };
-    }
-    [v4, v6].map(|of_family| of_family.into_iter().rev().collect())
+    let wanted = membership::wanted(scope.desired, &scope.members, books, false)?;
+    membership::step(&wanted, books, writes)
 }

@@ -99,6 +99,18 @@ impl Pool {
         Ok((offset, Some(Write { offset: start, words: write })))
     }
 
+    /// One more user of these very words, if they still stand where they stood. For whoever keeps
+    /// what [`Pool::shared_words`] gave.
+    pub fn take_again(&mut self, offset: u32, words: &Arc<[u64]>) -> bool {
+        let blob = self.blobs.get_mut(&offset).filter(|blob| Arc::ptr_eq(&blob.words, words));
+        blob.map(|blob| blob.users += 1).is_some()
+    }
+
+    /// The words of a blob, to be known again by.
+    pub fn shared_words(&self, offset: u32) -> Option<Arc<[u64]>> {
+        self.blobs.get(&offset).map(|blob| blob.words.clone())
+    }
+
     /// One more user of a blob that was found in the kernel. The first one claims its space.
     pub fn adopt(&mut self, offset: u32, words: Vec<u64>) -> Result<(), Overlap> {
         if let Some(blob) = self.blobs.get_mut(&offset) {
@@ -208,6 +220,19 @@ mod tests {
         pool.settle();
         assert_eq!(pool.used(), 3);
         assert_eq!(pool.take(&[9, 9]).unwrap().0, a);
+    }
+
+    #[test]
+    fn words_are_taken_again_only_where_they_still_stand() {
+        let mut pool = Pool::new(16);
+        let (a, _) = pool.take(&[7, 8]).unwrap();
+        let words = pool.shared_words(a).unwrap();
+        assert!(pool.take_again(a, &words));
+        (0..2).for_each(|_| pool.leave(a));
+        assert!(!pool.take_again(a, &words), "retired");
+        pool.settle();
+        assert_eq!(pool.take(&[7, 8]).unwrap().0, a);
+        assert!(!pool.take_again(a, &words), "equal words of another life");
     }
 
     #[test]

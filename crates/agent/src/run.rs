@@ -2,14 +2,17 @@
 //! whenever something changed.
 //!
 //! Knows the order of a pass and what to do when one fails: read the kernel again and try at the
-//! next tick. It never opens anything because of an error. Time, devices, disk and kernel are given
-//! to it.
+//! next tick. It never opens anything because of an error. A pass that follows one which left
+//! nothing to try again looks only at what is desired otherwise since. Time, devices, disk and
+//! kernel are given to it.
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
 use portcullis_compile::numbers::Numbers;
 use portcullis_core::host::{Desired, Report};
+use portcullis_core::ids::{NetworkInterfaceId, SecurityGroupId};
+use portcullis_core::rule::Rule;
 use portcullis_core::verdict::DecidingRule;
 
 use crate::attach;
@@ -22,8 +25,9 @@ use crate::hits::{Hits, Total};
 use crate::installed::Installed;
 use crate::kernel::{Count, Kernel, SlotWord, TORN};
 use crate::ledger::{Ledger, LedgerFile};
-use crate::policy::{self, Books};
+use crate::policy::{self, Books, Scope};
 use crate::reader::Reader;
+use crate::tables::Tables;
 
 /// How long packets of flows that were running before an interface's first policy may begin
 /// entries, unless configured.
@@ -54,10 +58,14 @@ pub struct Agent<K> {
     saved: Ledger,
     ledger: Ledger,
     numbers: Numbers,
+    /// The changes of the numbers that the ledger knows.
+    numbered: u64,
     /// `None` after a failure: to be read again.
     installed: Option<Installed>,
-    /// The devices as the last pass found them, if it left nothing to try again.
-    settled: Option<Devices>,
+    tables: Tables,
+    settled: Option<Settled>,
+    /// Whether there may be counters of rules that no policy has any more.
+    are_counters_due: bool,
     turns: Turns,
     heals: Heals,
     /// Rules that some policy has, wanted or last good, as of a pass that came through.
@@ -70,6 +78,17 @@ pub struct Agent<K> {
     /// Events that each slot had lost when it was last asked.
     events_lost: BTreeMap<u32, u64>,
 }
+
+/// What the last pass has brought about, if it left nothing to try again.
+#[derive(Debug)]
+struct Settled {
+    desired: Arc<Desired>,
+    devices: Devices,
+    pending: BTreeMap<NetworkInterfaceId, String>,
+}
+
+/// Interfaces that do not have their policy, and why not.
+type Failed = BTreeMap<NetworkInterfaceId, String>;
 
 impl<K: Kernel> Agent<K> {
     /// Takes over what an earlier agent left; closed, where its ledger is lost.
@@ -96,9 +115,12 @@ impl<K: Kernel> Agent<K> {
             file,
             saved,
             ledger,
+            numbered: numbers.changes(),
             numbers,
             installed: None,
+            tables: Tables::default(),
             settled: None,
+            are_counters_due: false,
             turns: Turns::default(),
             heals: Heals::default(),
             live: None,
@@ -208,7 +230,8 @@ impl<K: Kernel> Agent<K> {
     /// Whether a pass for what was desired last would find everything as the last one left it.
     pub fn is_settled(&self, devices: &Devices) -> bool {
         let agrees = |installed: &Installed| installed.agrees_with(&self.kernel).unwrap_or(false);
-        self.settled.as_ref() == Some(devices) && self.installed.as_ref().is_some_and(agrees)
+        let settled = self.settled.as_ref().map(|settled| &settled.devices);
+        settled == Some(devices) && self.installed.as_ref().is_some_and(agrees)
     }
 
     /// Looks further: whether members, policies and settings are still as they were written, a part
@@ -234,6 +257,7 @@ impl<K: Kernel> Agent<K> {
             }
         }
         changed.iter().for_each(|kind| self.note(*kind));
+        self.learn_live();
         changed.is_empty()
     }
 
@@ -251,24 +275,61 @@ impl<K: Kernel> Agent<K> {
     pub fn pass(&mut self, desired: &Desired, devices: &Devices) -> Report {
         self.settled = None;
         self.turns = Turns::default();
-        match self.try_pass(desired, devices) {
-            Ok(report) => {
-                self.settled = report.failed.is_empty().then(|| devices.clone());
-                report
+        let passed = self.try_pass(desired, devices);
+        let report = passed.unwrap_or_else(|error| self.give_up(desired, &error));
+        self.settled = report.failed.is_empty().then(|| Settled {
+            desired: Arc::new(desired.clone()),
+            devices: devices.clone(),
+            pending: report.pending.clone(),
+        });
+        report
+    }
+
+    /// Brings the kernel from what the last pass brought about to `desired`, looking at nothing but
+    /// what is desired otherwise. `None`, and nothing is done, where that is not enough: other
+    /// interfaces or devices, or something that was left to try again.
+    pub fn follow(&mut self, desired: &Arc<Desired>) -> Option<Report> {
+        let settled = self.settled.take()?;
+        let scope = Scope::difference(&settled.desired, desired);
+        let installed = self.installed.take_if(|_| scope.is_some());
+        let Some((scope, mut installed)) = scope.zip(installed) else {
+            self.settled = Some(settled);
+            return None;
+        };
+        let enforced = self.enforce(&scope, &settled.devices, &mut installed);
+        let failed = match enforced {
+            Ok((failed, wrong)) => {
+                self.installed = wrong.is_empty().then_some(installed);
+                let slot = |bound: &NetworkInterfaceId| Some(self.ledger.place(bound)?.slot);
+                let of_slot = scope.interfaces.iter().map(|bound| &bound.interface);
+                let wrong =
+                    of_slot.filter_map(|id| Some((id.clone(), wrong.get(&slot(id)?)?.clone())));
+                wrong.chain(failed).collect::<Failed>()
             }
-            Err(error) => {
-                tracing::error!(%error, "a pass failed; it is made again");
-                self.installed = None;
-                let failed = |b: &portcullis_core::host::BoundInterface| {
-                    (b.interface.clone(), format!("the host's kernel refused a change: {error}"))
-                };
-                Report {
-                    revision: desired.revision,
-                    failed: desired.interfaces.iter().map(failed).collect(),
-                    pending: BTreeMap::new(),
-                }
+            Err(error) => return Some(self.give_up(desired, &error)),
+        };
+        let pending = settled.pending.clone();
+        if failed.is_empty() {
+            self.settled = Some(Settled { desired: Arc::clone(desired), ..settled });
+        }
+        // Else there is time for it at the next check.
+        let are_many = self.numbers.rule_count() > self.kernel.counter_count() as usize / 2;
+        if self.are_counters_due && are_many {
+            self.learn_live();
+            if let Err(error) = self.upkeep() {
+                tracing::warn!(%error, "counters of rules that are gone were not taken back");
             }
         }
+        Some(Report { revision: desired.revision, failed, pending })
+    }
+
+    /// What a pass comes to that the kernel has refused.
+    fn give_up(&mut self, desired: &Desired, error: &io::Error) -> Report {
+        tracing::error!(%error, "a pass failed; it is made again");
+        self.installed = None;
+        let why = format!("the host's kernel refused a change: {error}");
+        let failed = desired.interfaces.iter().map(|bound| (bound.interface.clone(), why.clone()));
+        Report { revision: desired.revision, failed: failed.collect(), pending: BTreeMap::new() }
     }
 
     /// Seconds between two looks for what others changed; at least one.
@@ -319,30 +380,10 @@ impl<K: Kernel> Agent<K> {
             &mut self.numbers,
             &mut installed,
         );
-        self.save_ledger()?;
+        self.save_ledger(true)?;
         let refused = carry_out_attach(&attach, &mut self.kernel)?;
         installed.attached.extend(refused.keys().map(|device| (*device, TORN)));
-
-        let mut books = Books {
-            ledger: &mut self.ledger,
-            numbers: &mut self.numbers,
-            installed: &mut installed,
-            counters: self.kernel.counter_count(),
-            member_limit: self.kernel.member_limit(),
-            keep_established: self.settings.keep_established,
-        };
-        let plan = policy::decide(desired, devices, &mut books);
-        self.save_ledger()?;
-        carry_out_policy(
-            &plan,
-            self.settings.pick_up_s.saturating_mul(NS_PER_S),
-            &mut self.kernel,
-        )?;
-        if plan.changes_verdicts() || installed.pool.has_retired() {
-            self.kernel.barrier()?;
-        }
-        let wrong = read_back(&plan, &installed, &self.kernel)?;
-        installed.pool.settle();
+        let (unplaced, wrong) = self.enforce(&Scope::all(desired), devices, &mut installed)?;
 
         let mut failed = attach.failed;
         for (interface, place) in self.ledger.places() {
@@ -351,7 +392,7 @@ impl<K: Kernel> Agent<K> {
                 failed.insert(interface, format!("its device cannot be filtered: {error}"));
             }
         }
-        for (interface, why) in plan.failed {
+        for (interface, why) in unplaced {
             failed.entry(interface).or_insert(why);
         }
         for bound in &desired.interfaces {
@@ -362,9 +403,49 @@ impl<K: Kernel> Agent<K> {
         }
         if wrong.is_empty() {
             self.live = Some(self.live_rules(desired, &installed));
+            self.are_counters_due = false;
             self.installed = Some(installed);
         }
         Ok(Report { revision: desired.revision, failed, pending: attach.pending })
+    }
+
+    /// The second half of a pass: policies and members, one wait for packets under way, and a look
+    /// at what came of it. Answers who failed, and the slots that lead elsewhere.
+    fn enforce(
+        &mut self,
+        scope: &Scope<'_>,
+        devices: &Devices,
+        installed: &mut Installed,
+    ) -> io::Result<(Failed, BTreeMap<u32, String>)> {
+        let mut books = Books {
+            ledger: &mut self.ledger,
+            numbers: &mut self.numbers,
+            installed,
+            tables: &mut self.tables,
+            counters: self.kernel.counter_count(),
+            member_limit: self.kernel.member_limit(),
+            keep_established: self.settings.keep_established,
+        };
+        let plan = policy::decide(scope, devices, &mut books);
+        self.save_ledger(plan.notes_devices)?;
+        let pick_up_ns = self.settings.pick_up_s.saturating_mul(NS_PER_S);
+        carry_out_policy(&plan, pick_up_ns, &mut self.kernel)?;
+        if plan.changes_verdicts() || installed.pool.has_retired() {
+            self.kernel.barrier()?;
+        }
+        let flipped = plan.flips.iter().map(|(slot, _)| *slot);
+        let every = scope.is_all().then(|| installed.slots.keys().copied());
+        let slots: BTreeSet<u32> = flipped.chain(every.into_iter().flatten()).collect();
+        let wrong = read_back(&plan, slots, installed, &self.kernel)?;
+        installed.pool.settle();
+        if !plan.flips.is_empty() {
+            self.live = None;
+            self.are_counters_due = true;
+        }
+        if plan.changes_members() {
+            self.turns.note_changed_members();
+        }
+        Ok((plan.failed, wrong))
     }
 
     /// Notes what others did to slots and devices. A device that is gone was not changed, it went.
@@ -396,20 +477,40 @@ impl<K: Kernel> Agent<K> {
         let counting = installed.rule_counters();
         let of_kernel = self.numbers.rules().filter(|(number, _)| counting.contains(number));
         let mut live: BTreeSet<DecidingRule> = of_kernel.map(|(_, rule)| rule.clone()).collect();
-        let wanted = desired
-            .interfaces
-            .iter()
-            .filter_map(|bound| bound.policy.as_ref().ok())
-            .flat_map(|policy| policy.egress.iter().chain(&policy.ingress))
-            .map(|rule| DecidingRule { group: rule.group.clone(), rule: rule.rule.id.clone() });
-        live.extend(wanted);
+        let mut seen = BTreeSet::new();
+        for policy in desired.interfaces.iter().filter_map(|bound| bound.policy.as_ref().ok()) {
+            // Interfaces of the same groups share their rules.
+            if seen.insert([policy.egress.as_ptr(), policy.ingress.as_ptr()]) {
+                let name = |group: &SecurityGroupId, rule: &Rule| DecidingRule {
+                    group: group.clone(),
+                    rule: rule.id.clone(),
+                };
+                live.extend(policy.all_rules().map(|rule| name(&rule.group, &rule.rule)));
+            }
+        }
         live
     }
 
+    /// Finds out which rules are used, after passes that left it for later; the next upkeep takes
+    /// the counters of the others back.
+    fn learn_live(&mut self) {
+        if !self.are_counters_due {
+            return;
+        }
+        if let (Some(settled), Some(installed)) = (&self.settled, &self.installed) {
+            self.live = Some(self.live_rules(&settled.desired, installed));
+            self.are_counters_due = false;
+        }
+    }
+
     /// Numbers are durable before the kernel hears of them.
-    fn save_ledger(&mut self) -> io::Result<()> {
-        self.ledger.set_numbers(&self.numbers);
-        if self.ledger != self.saved {
+    fn save_ledger(&mut self, are_places_changed: bool) -> io::Result<()> {
+        let are_numbers_changed = self.numbers.changes() != self.numbered;
+        if are_numbers_changed {
+            self.ledger.set_numbers(&self.numbers);
+            self.numbered = self.numbers.changes();
+        }
+        if (are_places_changed || are_numbers_changed) && self.ledger != self.saved {
             self.file.save(&self.ledger)?;
             self.saved = self.ledger.clone();
             self.tell_names();

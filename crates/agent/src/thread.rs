@@ -176,10 +176,21 @@ impl<K: Kernel, R: FnMut(Report), T: FnMut()> Loop<K, R, T> {
                 self.save_hits();
                 self.agent.pin_up(self.desired.clone(), self.passes);
             }
-            if is_news || look_needed {
-                self.pass(is_news, is_check);
+            let is_followed = is_news && self.follow();
+            if look_needed || (is_news && !is_followed) {
+                self.pass(is_news && !is_followed, is_check);
             }
         }
+    }
+
+    /// News that concern neither interfaces nor devices need no look at the host.
+    fn follow(&mut self) -> bool {
+        let began = Instant::now();
+        let report = self.desired.as_ref().and_then(|desired| self.agent.follow(desired));
+        let Some(report) = report else { return false };
+        self.passes.count(began.elapsed(), report.failed.is_empty());
+        (self.report)(report);
+        true
     }
 
     /// Until it has been told what to enforce, an agent leaves everything as it is. Without news,

@@ -10,6 +10,7 @@ mod memory;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use memory::{Memory, MemoryKernel, Shared, judge};
 use portcullis_agent::attach;
@@ -18,6 +19,7 @@ use portcullis_agent::device::{Device, Devices};
 use portcullis_agent::installed::Installed;
 use portcullis_agent::kernel::{SlotWord, TORN};
 use portcullis_agent::ledger::{Ledger, LedgerFile};
+use portcullis_agent::membership::MemberSets;
 use portcullis_agent::pool::Pool;
 use portcullis_agent::run::{Agent, Settings};
 use portcullis_compile::members::MemberKey;
@@ -28,7 +30,7 @@ use portcullis_core::host::{BoundInterface, Desired, IdleTimes, PolicyError};
 use portcullis_core::ids::NetworkInterfaceId;
 use portcullis_core::net::{Cidr, Family};
 use portcullis_core::records::ConnectionTracking;
-use portcullis_core::resolve::{ResolvedPeer, ResolvedRule, interface_policy};
+use portcullis_core::resolve::{ResolvedPeer, ResolvedRule, Resolver, Rules};
 use portcullis_core::rule::Policy;
 use portcullis_core::verdict::{DecidingRule, Judge, Reason};
 use portcullis_core::world::World;
@@ -43,29 +45,22 @@ fn device_name(interface: &NetworkInterfaceId) -> String {
 
 /// Every interface of the world, bound to a device of its own.
 fn desired(world: &World, revision: u64) -> Desired {
-    let mut desired = Desired { revision, interfaces: Vec::new(), members: BTreeMap::new() };
-    for interface in world.interfaces() {
-        let policy = interface_policy(world, &interface.id).ok_or(PolicyError::Dangling);
-        for group in policy.iter().flat_map(|policy| policy.referenced_groups()) {
-            for member in world.members(&group) {
-                let vpc = desired.members.entry(member.vpc.clone()).or_default();
-                for prefix in &member.addresses {
-                    let groups = vpc.entry(*prefix).or_default();
-                    if !groups.contains(&group) {
-                        groups.push(group.clone());
-                    }
-                }
-            }
-        }
-        desired.interfaces.push(BoundInterface {
+    let mut resolver = Resolver::new(world);
+    let interfaces = world.interfaces().map(|interface| {
+        Arc::new(BoundInterface {
             interface: interface.id.clone(),
             device: device_name(&interface.id).parse().unwrap(),
-            policy,
+            policy: resolver.policy(&interface.id).ok_or(PolicyError::Dangling),
             idle_times: IdleTimes::new(ConnectionTracking::DEFAULT),
             flows_max: 1000,
-        });
-    }
-    desired
+        })
+    });
+    Desired::new(revision, interfaces.collect(), world)
+}
+
+/// An interface of a desired state, to be changed.
+fn change(desired: &mut Desired, at: usize) -> &mut BoundInterface {
+    Arc::make_mut(&mut desired.interfaces[at])
 }
 
 fn devices(world: &World) -> Vec<Device> {
@@ -297,7 +292,7 @@ fn an_interface_that_cannot_be_compiled_keeps_its_last_policy_and_fails_alone() 
     agent.pass(&desired(&world, 1), &all(devices(&world)));
 
     let mut broken = desired(&world, 2);
-    broken.interfaces[0].policy = Err(PolicyError::Dangling);
+    change(&mut broken, 0).policy = Err(PolicyError::Dangling);
     let report = agent.pass(&broken, &all(devices(&world)));
     let failed: Vec<_> = report.failed.into_keys().collect();
     assert_eq!(failed, [broken.interfaces[0].interface.clone()]);
@@ -311,8 +306,8 @@ fn a_new_interface_without_a_policy_is_closed() {
     let memory = Shared::default();
     let mut agent = agent(MemoryKernel::new(&memory), directory.path()).unwrap();
     let mut broken = desired(&world, 1);
-    for bound in &mut broken.interfaces {
-        bound.policy = Err(PolicyError::Dangling);
+    for at in 0..broken.interfaces.len() {
+        change(&mut broken, at).policy = Err(PolicyError::Dangling);
     }
     let report = agent.pass(&broken, &all(devices(&world)));
     assert_eq!(report.failed.len(), broken.interfaces.len());
@@ -453,7 +448,7 @@ fn a_new_interface_that_cannot_be_compiled_is_closed() {
     let mut agent = agent(MemoryKernel::new(&memory), directory.path()).unwrap();
     let mut large = desired(&world, 1);
     let own = (0..200).step_by(2).map(|n| format!("192.0.2.{n}").parse::<Cidr>().unwrap().prefix());
-    large.interfaces[0].policy.as_mut().unwrap().addresses = own.collect();
+    change(&mut large, 0).policy.as_mut().unwrap().addresses = own.collect();
     let report = agent.pass(&large, &all(devices(&world)));
     let failed: Vec<_> = report.failed.into_keys().collect();
     assert_eq!(failed, [large.interfaces[0].interface.clone()]);
@@ -473,7 +468,7 @@ fn nothing_passes_at_the_device_of_an_interface_that_finds_no_place() {
         let mut installed = Installed {
             pool: Pool::new(pool_words),
             slots: BTreeMap::new(),
-            members: BTreeMap::new(),
+            members: MemberSets::default(),
             attached: BTreeMap::new(),
             halved: BTreeMap::new(),
         };
@@ -551,13 +546,14 @@ fn members_beyond_the_host_s_limit_fail_those_alone_who_refer_to_groups() {
 
     // One past it. A policy that refers to no group goes on being changed.
     let (_, members) = wanted.members.iter_mut().find(|(_, members)| !members.is_empty()).unwrap();
-    let groups = members.values().find(|groups| !groups.is_empty()).unwrap().clone();
+    let groups = members.values().next().unwrap().clone();
     members.insert("203.0.113.77".parse::<Cidr>().unwrap().prefix(), groups);
-    let alone = wanted.interfaces[0].policy.as_mut().unwrap();
+    let alone = change(&mut wanted, 0).policy.as_mut().unwrap();
     alone.intra_groups.clear();
     let of_groups = |r: &ResolvedRule| matches!(r.peer, ResolvedPeer::Group(_));
-    alone.egress.retain(|rule| !of_groups(rule));
-    alone.ingress.retain(|rule| !of_groups(rule));
+    for rules in [&mut alone.egress, &mut alone.ingress] {
+        *rules = rules.iter().filter(|rule| !of_groups(rule)).cloned().collect::<Rules>();
+    }
     let report = agent.pass(&wanted, &all(devices(&world)));
     assert!(!report.failed.is_empty() && report.failed.len() < wanted.interfaces.len());
     for (interface, why) in &report.failed {
@@ -591,11 +587,11 @@ fn members_may_have_prefixes_of_every_length() {
     let members = wide.members.entry(vpc).or_default();
     for length in 0..=32 {
         let prefix = format!("192.0.2.1/{length}").parse::<Cidr>().unwrap().prefix();
-        members.insert(prefix, vec![group.clone()]);
+        members.insert(prefix, [group.clone()].into());
     }
     for length in 0..=128 {
         let prefix = format!("2001:db9::1/{length}").parse::<Cidr>().unwrap().prefix();
-        members.insert(prefix, vec![group.clone()]);
+        members.insert(prefix, [group.clone()].into());
     }
     let report = agent.pass(&wide, &all(devices(&world)));
     assert_eq!(report.failed, BTreeMap::new());
@@ -612,8 +608,8 @@ fn a_refused_device_fails_the_interface_that_has_it_now() {
     let mut agent = agent(MemoryKernel::new(&memory), directory.path()).unwrap();
     agent.pass(&desired(&world, 1), &all(there.clone()));
     let mut moved = desired(&world, 2);
-    moved.interfaces[0].device = "elsewhere".parse().unwrap();
-    moved.interfaces[1].device = there[0].name.parse().unwrap();
+    change(&mut moved, 0).device = "elsewhere".parse().unwrap();
+    change(&mut moved, 1).device = there[0].name.parse().unwrap();
     memory.borrow_mut().refuses = Some(there[0].index);
     let report = agent.pass(&moved, &all(there));
     let failed: Vec<_> = report.failed.into_keys().collect();
@@ -689,7 +685,7 @@ fn an_interface_that_fails_keeps_nobody_s_rule_counters_but_its_own() {
     agent.pass(&desired(&old, 1), &all(devices(&old)));
     live.extend(rules(&desired(&old, 1).interfaces[..1]));
     let mut broken = desired(&new, 2);
-    broken.interfaces[0].policy = Err(PolicyError::Dangling);
+    change(&mut broken, 0).policy = Err(PolicyError::Dangling);
     let report = agent.pass(&broken, &all(devices(&old)));
     assert_eq!(report.failed.len(), 1);
     live.extend(rules(&broken.interfaces));
@@ -699,10 +695,10 @@ fn an_interface_that_fails_keeps_nobody_s_rule_counters_but_its_own() {
     assert!(rules(&desired(&old, 1).interfaces).any(|rule| !live.contains(&rule)));
 }
 
-fn rules(interfaces: &[BoundInterface]) -> impl Iterator<Item = DecidingRule> {
+fn rules(interfaces: &[Arc<BoundInterface>]) -> impl Iterator<Item = DecidingRule> {
     interfaces
         .iter()
         .filter_map(|bound| bound.policy.as_ref().ok())
-        .flat_map(|policy| policy.egress.iter().chain(&policy.ingress))
+        .flat_map(|policy| policy.all_rules())
         .map(|rule| DecidingRule { group: rule.group.clone(), rule: rule.rule.id.clone() })
 }

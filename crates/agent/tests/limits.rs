@@ -130,7 +130,7 @@ fn rule(number: u32, direction: Direction, peer: ResolvedPeer, port: u16) -> Res
 }
 
 fn bound(number: u32, rules: Vec<ResolvedRule>) -> BoundInterface {
-    let (egress, ingress) =
+    let (egress, ingress): (Vec<_>, Vec<_>) =
         rules.into_iter().partition(|rule| rule.rule.direction == Direction::Egress);
     let policy = InterfacePolicy {
         interface: eni(number),
@@ -140,8 +140,8 @@ fn bound(number: u32, rules: Vec<ResolvedRule>) -> BoundInterface {
         checks_addresses: true,
         group_type: GroupType::Enterprise,
         intra_groups: Vec::new(),
-        egress,
-        ingress,
+        egress: egress.into(),
+        ingress: ingress.into(),
     };
     BoundInterface {
         interface: eni(number),
@@ -153,6 +153,7 @@ fn bound(number: u32, rules: Vec<ResolvedRule>) -> BoundInterface {
 }
 
 fn desired(interfaces: Vec<BoundInterface>) -> Desired {
+    let interfaces = interfaces.into_iter().map(Arc::new).collect();
     Desired { revision: 1, interfaces, members: BTreeMap::new() }
 }
 
@@ -254,7 +255,8 @@ fn members_of_a_group_and_of_a_host() {
     let mut wanted = desired(vec![bound(0, rules)]);
     let members = wanted.members.entry("vpc-1".parse().unwrap()).or_default();
     for n in 0..most {
-        members.insert(host(n), vec![group(if n < large { "sg-large" } else { "sg-rest" })]);
+        let of = group(if n < large { "sg-large" } else { "sg-rest" });
+        members.insert(host(n), [of].into());
     }
     assert_eq!(kept.pass(&wanted), BTreeMap::new());
     for past in [false, true] {
@@ -267,7 +269,7 @@ fn members_of_a_group_and_of_a_host() {
         assert_eq!(nobody.reason, Reason::Default);
         if !past {
             let members = wanted.members.values_mut().next().unwrap();
-            members.insert(host(most), vec![group("sg-rest")]);
+            members.insert(host(most), [group("sg-rest")].into());
             let (_, why) = only(kept.pass(&wanted));
             assert_eq!(why, format!("this host has room for {most} member addresses"));
         }

@@ -18,12 +18,14 @@ struct Names<T> {
     by_name: BTreeMap<T, u32>,
     /// Numbers that were handed back.
     free: BTreeSet<u32>,
+    /// How often a number was given or taken back.
+    changes: u64,
 }
 
 // Derived, it would ask for a default name.
 impl<T> Default for Names<T> {
     fn default() -> Self {
-        Self { by_number: Vec::new(), by_name: BTreeMap::new(), free: BTreeSet::new() }
+        Self { by_number: Vec::new(), by_name: BTreeMap::new(), free: BTreeSet::new(), changes: 0 }
     }
 }
 
@@ -48,6 +50,7 @@ impl<T: Clone + Ord> Names<T> {
         if let Some(place) = self.by_number.get_mut(number as usize) {
             *place = Some(name.clone());
             self.by_name.insert(name.clone(), number);
+            self.changes += 1;
         }
     }
 
@@ -72,6 +75,7 @@ impl<T: Clone + Ord> Names<T> {
             if let Some(name) = place.take_if(|name| !keep(name)) {
                 self.by_name.remove(&name);
                 self.free.insert(number as u32);
+                self.changes += 1;
                 freed.push(number as u32);
             }
         }
@@ -140,6 +144,16 @@ impl Numbers {
     /// given again.
     pub fn retain_rules(&mut self, keep: impl FnMut(&DecidingRule) -> bool) -> Vec<u32> {
         self.rules.retain(keep)
+    }
+
+    /// How often a number was given or taken back: as long as it stays, so do all numbers.
+    pub fn changes(&self) -> u64 {
+        self.groups.changes + self.vpcs.changes + self.rules.changes
+    }
+
+    /// How many rules have a number.
+    pub fn rule_count(&self) -> usize {
+        self.rules.by_name.len()
     }
 
     /// All groups with their numbers, in order.

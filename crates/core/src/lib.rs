@@ -4,7 +4,7 @@
 //! This crate takes values and returns values. It knows no clock, dice, file, socket, byte format
 //! or kernel; `no_std` lets the compiler refuse them. Reading order: [`ids`], [`net`], [`rule`],
 //! [`world`], [`flow`], [`verdict`], [`evaluate`], [`reference`](mod@reference), [`resolve`]; then
-//! [`text`], [`list`], [`records`], [`command`], [`state`], [`host`].
+//! [`text`], [`list`], [`records`], [`command`], [`state`], [`shared`], [`host`].
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
@@ -24,6 +24,7 @@ pub mod reference;
 pub mod resolve;
 pub mod rule;
 pub mod settings;
+pub mod shared;
 pub mod state;
 pub mod text;
 pub mod verdict;

@@ -4,13 +4,14 @@
 //! Group peers stay names because membership changes far more often than rules do; whoever enforces
 //! looks members up. This is the form that is compiled, and it does not depend on anything but the
 //! interface's own groups and lists.
+use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::ids::{NetworkInterfaceId, SecurityGroupId, VpcId};
 use crate::net::{Mac, Ports, Prefix};
 use crate::rule::{Direction, Peer, PortMatch, Rule};
-use crate::world::{GroupType, InnerAccess, World};
+use crate::world::{Group, GroupType, InnerAccess, World};
 
 /// The remote side of a resolved rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +35,9 @@ pub struct ResolvedRule {
     pub ports: Vec<Ports>,
 }
 
+/// Rules of one direction, first to be asked first; interfaces of the same groups share them.
+pub type Rules = Arc<[ResolvedRule]>;
+
 /// All that decides the verdicts at one interface, but for who is in which group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InterfacePolicy {
@@ -52,9 +56,9 @@ pub struct InterfacePolicy {
     /// Its basic groups with inner access: members of these reach it ahead of every rule. Sorted.
     pub intra_groups: Vec<SecurityGroupId>,
     /// Egress rules, first to be asked first.
-    pub egress: Vec<ResolvedRule>,
+    pub egress: Rules,
     /// Ingress rules, first to be asked first.
-    pub ingress: Vec<ResolvedRule>,
+    pub ingress: Rules,
 }
 
 impl InterfacePolicy {
@@ -66,10 +70,15 @@ impl InterfacePolicy {
         }
     }
 
+    /// The rules of both directions.
+    pub fn all_rules(&self) -> impl Iterator<Item = &ResolvedRule> {
+        self.egress.iter().chain(self.ingress.iter())
+    }
+
     /// The groups that rules name as peers or that open it to members: whose membership it depends
     /// on. Sorted, each once.
     pub fn referenced_groups(&self) -> Vec<SecurityGroupId> {
-        let peers = self.egress.iter().chain(&self.ingress).filter_map(|r| match &r.peer {
+        let peers = self.all_rules().filter_map(|r| match &r.peer {
             ResolvedPeer::Group(group) => Some(group.clone()),
             ResolvedPeer::Prefixes(_) => None,
         });
@@ -83,36 +92,63 @@ impl InterfacePolicy {
 /// The policy of an interface; `None` if there is no such interface or one of its groups is
 /// missing.
 pub fn interface_policy(world: &World, id: &NetworkInterfaceId) -> Option<InterfacePolicy> {
-    let interface = world.interface(id)?;
-    let groups: Vec<_> = interface.groups.iter().map(|g| world.group(g)).collect::<Option<_>>()?;
-    let first = groups.first()?;
-    let mut intra_groups: Vec<_> = groups
-        .iter()
-        .filter(|g| g.group_type == GroupType::Basic && g.inner_access == InnerAccess::Accept)
-        .map(|g| g.id.clone())
-        .collect();
-    intra_groups.sort();
-    let rules = |direction| {
-        let mut rules: Vec<ResolvedRule> = groups
+    Resolver::new(world).policy(id)
+}
+
+/// Policies of one world: interfaces of the same groups share their rules.
+#[derive(Debug)]
+pub struct Resolver<'w> {
+    world: &'w World,
+    rules: BTreeMap<Vec<SecurityGroupId>, [Rules; 2]>,
+}
+
+impl<'w> Resolver<'w> {
+    /// Nothing resolved yet.
+    pub fn new(world: &'w World) -> Self {
+        Self { world, rules: BTreeMap::new() }
+    }
+
+    /// The policy of an interface; `None` if there is no such interface or one of its groups is
+    /// missing.
+    pub fn policy(&mut self, id: &NetworkInterfaceId) -> Option<InterfacePolicy> {
+        let interface = self.world.interface(id)?;
+        let groups = interface.groups.iter().map(|group| self.world.group(group));
+        let groups: Vec<&Group> = groups.collect::<Option<_>>()?;
+        let first = groups.first()?;
+        let mut intra_groups: Vec<_> = groups
             .iter()
-            .flat_map(|g| g.rules.values().map(|rule| (&g.id, rule)))
-            .filter(|(_, rule)| rule.direction == direction)
-            .map(|(group, rule)| resolve_rule(world, group, rule))
+            .filter(|g| g.group_type == GroupType::Basic && g.inner_access == InnerAccess::Accept)
+            .map(|g| g.id.clone())
             .collect();
-        rules.sort_by(|a, b| evaluation_order(&a.rule).cmp(&evaluation_order(&b.rule)));
-        rules
-    };
-    Some(InterfacePolicy {
-        interface: interface.id.clone(),
-        vpc: interface.vpc.clone(),
-        mac: interface.mac,
-        addresses: interface.addresses.clone(),
-        checks_addresses: interface.checks_addresses(),
-        group_type: first.group_type,
-        intra_groups,
-        egress: rules(Direction::Egress),
-        ingress: rules(Direction::Ingress),
-    })
+        intra_groups.sort();
+        let mut sorted = interface.groups.clone();
+        sorted.sort();
+        let [egress, ingress] = self.rules.entry(sorted).or_insert_with(|| {
+            [Direction::Egress, Direction::Ingress].map(|way| rules(self.world, &groups, way))
+        });
+        Some(InterfacePolicy {
+            interface: interface.id.clone(),
+            vpc: interface.vpc.clone(),
+            mac: interface.mac,
+            addresses: interface.addresses.clone(),
+            checks_addresses: interface.checks_addresses(),
+            group_type: first.group_type,
+            intra_groups,
+            egress: egress.clone(),
+            ingress: ingress.clone(),
+        })
+    }
+}
+
+/// The rules of groups in a direction, first to be asked first.
+fn rules(world: &World, groups: &[&Group], direction: Direction) -> Rules {
+    let of_groups = groups.iter().flat_map(|g| g.rules.values().map(|rule| (&g.id, rule)));
+    let mut rules: Vec<ResolvedRule> = of_groups
+        .filter(|(_, rule)| rule.direction == direction)
+        .map(|(group, rule)| resolve_rule(world, group, rule))
+        .collect();
+    rules.sort_by(|a, b| evaluation_order(&a.rule).cmp(&evaluation_order(&b.rule)));
+    rules.into()
 }
 
 /// Lower priority number first, then drop before accept, then the rule id in byte order.

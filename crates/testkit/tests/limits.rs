@@ -11,7 +11,9 @@ use portcullis_compile::interface::{InterfaceSettings, compile};
 use portcullis_compile::interpret;
 use portcullis_compile::numbers::Numbers;
 use portcullis_core::net::{Cidr, Ports, Prefix, Protocol};
-use portcullis_core::resolve::{InterfacePolicy, ResolvedPeer, ResolvedRule, interface_policy};
+use portcullis_core::resolve::{
+    InterfacePolicy, ResolvedPeer, ResolvedRule, Rules, interface_policy,
+};
 use portcullis_core::rule::{Direction, Peer, Policy, PortMatch, Priority, Rule};
 use portcullis_core::verdict::Reason;
 use portcullis_core::world::GroupType;
@@ -27,8 +29,8 @@ fn policy() -> InterfacePolicy {
         checks_addresses: true,
         group_type: GroupType::Basic,
         intra_groups: Vec::new(),
-        egress: Vec::new(),
-        ingress: Vec::new(),
+        egress: [].into(),
+        ingress: [].into(),
     }
 }
 
@@ -65,9 +67,10 @@ fn words(policy: &InterfacePolicy) -> Result<usize, CompileError> {
 fn rules_of_a_direction() {
     let rules = |count: u32| (0..count).map(|n| rule(n, vec![host(n)])).collect::<Vec<_>>();
     let most = abi::RULES_MAX as u32;
-    let mut policy = InterfacePolicy { egress: rules(most), ingress: rules(most), ..policy() };
+    let mut policy =
+        InterfacePolicy { egress: rules(most).into(), ingress: rules(most).into(), ..policy() };
     assert!(words(&policy).is_ok());
-    policy.ingress = rules(most + 1);
+    policy.ingress = rules(most + 1).into();
     let error = CompileError { limit: Limit::Rules, allowed: 1024, needed: 1025 };
     assert_eq!(words(&policy), Err(error));
 }
@@ -104,7 +107,7 @@ fn words_of_a_table_are_refused_before_they_fill_the_memory() {
     let rules: Vec<_> = (0..1024u32)
         .map(|n| rule(n, (0..1100).map(|m| host((m * 1024 + n) * 2)).collect()))
         .collect();
-    let policy = InterfacePolicy { egress: rules, ..policy() };
+    let policy = InterfacePolicy { egress: rules.into(), ..policy() };
     let error = words(&policy).unwrap_err();
     assert_eq!((error.limit, error.allowed), (Limit::Boundaries, (1 << 20) - 1));
 }
@@ -118,13 +121,13 @@ fn the_size_is_known_exactly() {
     let interface = abi::INTERFACE_HEADER_WORDS as usize;
     assert_eq!(words(&policy()), Ok(interface + 2 * empty_table));
     // One rule adds two boundaries, an action and a page; both numbers stand in one word.
-    let mut policy = InterfacePolicy { egress: vec![rule(7, vec![host(7)])], ..policy() };
+    let mut policy = InterfacePolicy { egress: [rule(7, vec![host(7)])].into(), ..policy() };
     assert_eq!(words(&policy), Ok(interface + 2 * empty_table + 2 + 1 + 4));
     // With source ports: boundaries of each field with their rows, and rows of one word.
     let [addresses, protocols, ports] = [2 * (1 + 1 + 2 + 1), 2 * 256, 2 * (1 + 1)];
     let mut with_source_ports = (*policy.egress[0].rule).clone();
     with_source_ports.source_ports = Ports::range(1, 2).unwrap();
-    policy.egress[0].rule = Arc::new(with_source_ports);
+    Arc::make_mut(&mut policy.egress)[0].rule = Arc::new(with_source_ports);
     let vectors = header + 1 + addresses + 2 * 2 + protocols + ports + 2 * 2 + 2;
     assert_eq!(words(&policy), Ok(interface + vectors + empty_table));
 }
@@ -144,7 +147,7 @@ fn cells_that_would_be_too_many_become_bit_vectors() {
         })
         .collect();
     let table = |count: usize| {
-        let policy = InterfacePolicy { egress: rules[..count].to_vec(), ..policy() };
+        let policy = InterfacePolicy { egress: rules[..count].into(), ..policy() };
         let settings = InterfaceSettings::new(1);
         compile(&policy, &settings, &mut Numbers::new()).unwrap().egress
     };
@@ -188,7 +191,7 @@ fn ordinary_policy(random: &mut Random) -> InterfacePolicy {
             of.rule = Arc::new(Rule { direction, protocol, policy, ..(*of.rule).clone() });
             of
         };
-        (0..1000).map(&mut one).collect()
+        (0..1000).map(&mut one).collect::<Rules>()
     };
     let (egress, ingress) = (rules(Direction::Egress), rules(Direction::Ingress));
     InterfacePolicy { egress, ingress, addresses: vec![host(1)], ..policy() }

@@ -76,7 +76,7 @@ fn resolution_has_every_rule_once_in_order_with_its_lists_filled_in() {
             let policy = interface_policy(&world, &interface.id).unwrap();
             let groups = interface.groups.iter().map(|id| world.group(id).unwrap());
             let expected: BTreeSet<_> = groups.flat_map(|g| g.rules.keys().cloned()).collect();
-            let resolved = || policy.egress.iter().chain(&policy.ingress);
+            let resolved = || policy.all_rules();
             let found: BTreeSet<_> = resolved().map(|r| r.rule.id.clone()).collect();
             assert_eq!((resolved().count(), &found), (expected.len(), &expected), "seed {seed}");
             for direction in [Direction::Egress, Direction::Ingress] {

@@ -21,7 +21,7 @@ use super::words::Words;
 use super::{Datapath, Instance, Sizes, object};
 use crate::kernel::TORN;
 use crate::layout::{Known, Layout, known};
-use crate::policy::lengths;
+use crate::membership::lengths;
 
 /// Marks, in our directory, that the older policy has been brought in whole.
 const MARK: &str = "policy-is-carried-over";

@@ -124,9 +124,7 @@ fn desired() -> Desired {
         idle_times: IdleTimes::new(ConnectionTracking::DEFAULT),
         flows_max: 1000,
     };
-    let member = (Prefix::host(IpAddr::V4(HOST)), vec!["sg-host".parse().unwrap()]);
-    let members = BTreeMap::from([("vpc-1".parse().unwrap(), BTreeMap::from([member]))]);
-    Desired { revision: 1, interfaces: vec![bound], members }
+    Desired::new(1, vec![Arc::new(bound)], &world)
 }
 
 fn agent<K: Kernel>(kernel: K, directory: &Path) -> Agent<K> {

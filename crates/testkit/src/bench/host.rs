@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use aya::Ebpf;
@@ -11,12 +12,11 @@ use aya::maps::MapData;
 use aya::programs::links::LinkOrder;
 use aya::programs::tc::TcAttachOptions;
 use aya::programs::{SchedClassifier, TcAttachType};
-use portcullis_agent::device::Devices;
 use portcullis_agent::sys::Instance;
 use portcullis_compile::interface::direction_table;
 use portcullis_compile::numbers::Numbers;
 use portcullis_core::host::Desired;
-use portcullis_core::net::Family;
+use portcullis_core::net::{Family, Prefix};
 use portcullis_core::rule::Direction;
 use portcullis_core::world::{Group, World};
 
@@ -55,7 +55,7 @@ pub struct Membership {
     ours: Ours,
     stage: Stage,
     /// With one member less, and with all.
-    wanted: [Desired; 2],
+    wanted: [Arc<Desired>; 2],
     turn: usize,
 }
 
@@ -74,12 +74,17 @@ impl Membership {
             put_member(world, number)?;
         }
         let fewer = desired(world, &bound, 1)?;
-        put_member(world, LARGE_GROUP - 1)?;
-        let wanted = [fewer, desired(world, &bound, 2)?];
+        // As a server tells it: what has not changed, both have in common.
+        let mut more = fewer.clone();
+        more.revision += 1;
+        let members = more.members.values_mut().next().ok_or("nobody is a member")?;
+        let groups = members.values().next().cloned().ok_or("nobody is a member")?;
+        members.insert(Prefix::host(member(Family::V4, LARGE_GROUP - 1)), groups);
         let mut ours = Ours::new()?;
-        stage.host.enter(|| ours.pass(&wanted[0]))??;
-        Ok(Self { ours, stage, wanted, turn: 0 })
+        stage.host.enter(|| ours.pass(&fewer))??;
+        Ok(Self { ours, stage, wanted: [Arc::new(fewer), Arc::new(more)], turn: 0 })
     }
+
     /// Processor time of the pass that lets one member in, or out.
     ///
     /// # Errors
@@ -89,9 +94,8 @@ impl Membership {
         let Self { ours, stage, wanted, turn } = self;
         let wanted = wanted.get(*turn).ok_or("there are two states")?;
         let passed = stage.host.enter(|| {
-            let devices = Devices::list().map_err(|error| error.to_string())?;
             let (began, began_at) = (thread_time()?, Instant::now());
-            let report = ours.agent().pass(wanted, &devices);
+            let report = ours.agent().follow(wanted).ok_or("more differs than a member")?;
             let took = (thread_time()? - began, began_at.elapsed());
             if report.failed.is_empty() { Ok(took) } else { Err(format!("{report:?}")) }
         });

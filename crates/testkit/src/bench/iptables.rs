@@ -33,7 +33,7 @@ pub fn sets(scenario: &Scenario) -> String {
 pub fn rules(scenario: &Scenario) -> String {
     let mut text = "*mangle\n:PREROUTING ACCEPT [0:0]\n".to_owned();
     text.push_str("-A PREROUTING -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT\n");
-    for rule in &scenario.policy.egress {
+    for rule in scenario.policy.egress.iter() {
         let _ = writeln!(text, "-A PREROUTING {}", rule_text(rule));
     }
     text.push_str("COMMIT\n");

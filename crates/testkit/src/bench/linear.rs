@@ -74,7 +74,7 @@ int list(struct __sk_buff *skb)
 /// The whole source.
 pub fn source(scenario: &Scenario) -> String {
     let mut text = HEAD.to_owned();
-    for rule in &scenario.policy.egress {
+    for rule in scenario.policy.egress.iter() {
         let conditions = conditions(rule);
         let verdict = match rule.rule.policy {
             Policy::Accept => "PASS",

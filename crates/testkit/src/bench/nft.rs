@@ -37,7 +37,7 @@ pub fn linear(scenario: &Scenario) -> String {
         text.push_str("  } }\n");
     }
     text.push_str(HOOK);
-    for rule in &scenario.policy.egress {
+    for rule in scenario.policy.egress.iter() {
         let _ = writeln!(text, "    {}", rule_text(rule));
     }
     text.push_str("  }\n}\n");

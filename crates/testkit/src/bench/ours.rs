@@ -1,7 +1,5 @@
 //! Our agent on one device, without a server: the scenario as it would be told what to enforce.
 
-use std::collections::BTreeMap;
-
 use portcullis_agent::device::Devices;
 use portcullis_agent::ledger::{LedgerFile, boot_id};
 use portcullis_agent::run::{Agent, Settings};
@@ -10,8 +8,9 @@ use portcullis_core::host::{BoundInterface, Desired, IdleTimes, PolicyError};
 use portcullis_core::ids::NetworkInterfaceId;
 use portcullis_core::limits::FLOWS_PER_INTERFACE_DEFAULT;
 use portcullis_core::records::ConnectionTracking;
-use portcullis_core::resolve::interface_policy;
+use portcullis_core::resolve::Resolver;
 use portcullis_core::world::World;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::scenario::{INTERFACE, Scenario, id};
@@ -121,28 +120,18 @@ pub fn desired(
     bound: &[(String, String)],
     revision: u64,
 ) -> Result<Desired, String> {
-    let mut wanted = Desired { revision, interfaces: Vec::new(), members: BTreeMap::new() };
-    let mut referenced = std::collections::BTreeSet::new();
+    let mut resolver = Resolver::new(world);
+    let mut interfaces = Vec::new();
     for (interface, device) in bound {
         let interface: NetworkInterfaceId = id(interface)?;
-        let policy = interface_policy(world, &interface).ok_or(PolicyError::Dangling);
-        referenced.extend(policy.iter().flat_map(|policy| policy.referenced_groups()));
-        wanted.interfaces.push(BoundInterface {
+        interfaces.push(Arc::new(BoundInterface {
+            policy: resolver.policy(&interface).ok_or(PolicyError::Dangling),
             interface,
             device: id(device)?,
-            policy,
             idle_times: IdleTimes::new(ConnectionTracking::DEFAULT),
             flows_max: FLOWS_PER_INTERFACE_DEFAULT,
-        });
+        }));
     }
-    wanted.interfaces.sort_by(|one, other| one.interface.cmp(&other.interface));
-    for group in &referenced {
-        for member in world.members(group) {
-            let vpc = wanted.members.entry(member.vpc.clone()).or_default();
-            for prefix in &member.addresses {
-                vpc.entry(*prefix).or_default().push(group.clone());
-            }
-        }
-    }
-    Ok(wanted)
+    interfaces.sort_by(|one, other| one.interface.cmp(&other.interface));
+    Ok(Desired::new(revision, interfaces, world))
 }

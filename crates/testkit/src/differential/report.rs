@@ -72,7 +72,7 @@ pub(super) fn case(
 
 /// The answer, its rule by its number in the set of rules.
 fn words(answer: &Answer, policy: Option<&InterfacePolicy>) -> String {
-    let rules = policy.iter().flat_map(|policy| policy.egress.iter().chain(&policy.ingress));
+    let rules = policy.iter().flat_map(|policy| policy.all_rules());
     let at = answer
         .rule
         .as_ref()
@@ -118,7 +118,7 @@ fn rules(number: usize, policy: &InterfacePolicy) -> String {
     if !policy.intra_groups.is_empty() {
         text += "  intra-group\n";
     }
-    for rule in policy.egress.iter().chain(&policy.ingress) {
+    for rule in policy.all_rules() {
         let _ = writeln!(text, "  {}", rule_words(rule));
     }
     text

@@ -114,8 +114,8 @@ fn policy() -> InterfacePolicy {
         checks_addresses: true,
         group_type: GroupType::Basic,
         intra_groups: Vec::new(),
-        egress: Vec::new(),
-        ingress: Vec::new(),
+        egress: [].into(),
+        ingress: [].into(),
     }
 }
 

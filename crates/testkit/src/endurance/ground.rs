@@ -184,7 +184,7 @@ fn desired(number: u64) -> Desired {
         idle_times: IdleTimes::new(ConnectionTracking::DEFAULT),
         flows_max: FLOWS_MAX,
     };
-    Desired { revision: number + 1, interfaces: vec![bound], members: BTreeMap::new() }
+    Desired { revision: number + 1, interfaces: vec![Arc::new(bound)], members: BTreeMap::new() }
 }
 
 /// Runs packets at the device and knows what they may be told.
