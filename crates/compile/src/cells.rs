@@ -4,11 +4,11 @@
 //! Made for what nearly every policy is: no source ports, no local addresses. It says so where a
 //! policy is something else, or where its cells would be too many, and leaves it to the bit
 //! vectors.
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec;
 use alloc::vec::Vec;
 
-use portcullis_core::net::{Family, Ports, protocol};
+use portcullis_core::net::{Family, Ports, Protocol, protocol};
 use portcullis_core::resolve::ResolvedRule;
 
 use crate::abi::{self, row_words, section};
@@ -18,6 +18,9 @@ use crate::numbers::Numbers;
 use crate::port_tree::PortTree;
 use crate::table::{group_peer, put, put_section};
 use crate::vectors::{ports, remote};
+
+/// Cells of a page.
+const PAGE_CELLS: usize = abi::PAGE_CELLS as usize;
 
 /// Both families of a direction.
 pub(crate) struct ClassTable {
@@ -108,16 +111,12 @@ fn family_table(
     if possible.len().saturating_mul(columns.len()) > RAW_CELLS_MAX {
         return Ok(None);
     }
-    let raw = fill(&live, &possible, &columns);
-    let (merged, new_row) = one_of_each(&raw);
-    let across: Vec<Vec<u16>> = (0..columns.len())
-        .map(|column| merged.iter().filter_map(|row| row.get(column)).copied().collect())
-        .collect();
-    let (kept, new_column) = one_of_each(&across);
+    let (grid, new_row) = Grid::new(&live, &possible, &columns);
+    let (kept, new_column) = grid.columns(columns.len());
     if kept.len() >= abi::DEEPER as usize {
         return Ok(None);
     }
-    let Some(pages) = Pages::new(&kept, merged.len()) else { return Ok(None) };
+    let Some(pages) = Pages::new(&grid, &kept) else { return Ok(None) };
     let row = |old: usize| new_row.get(old).copied().unwrap_or_default();
     // What is beyond the last address of IPv4 begins a class too.
     let bounds = bounds.into_iter().filter(|at| family == Family::V6 || *at >> 32 == 0);
@@ -140,7 +139,10 @@ fn protocol_columns(
     family: Family,
     columns: &mut Rows,
 ) -> Result<Vec<PortRuns>, CompileError> {
+    let named: BTreeSet<u8> = live.iter().filter_map(|rule| named_protocol(rule)).collect();
     let mut by_protocol = Vec::with_capacity(256);
+    // What no rule names, all such protocols have in common.
+    let mut unnamed = None;
     for protocol in 0..=u8::MAX {
         let matches = |rule: &Live<'_>| rule.resolved.rule.protocol.matches(family, protocol);
         if matches!(protocol, protocol::TCP | protocol::UDP) {
@@ -155,19 +157,93 @@ fn protocol_columns(
             by_protocol.push(bounds.into_iter().zip(rows).map_while(port).collect());
             continue;
         }
-        let mut row: Row = vec![0; row_words(live.len())];
-        for (position, rule) in live.iter().enumerate() {
-            let any_port = rule.resolved.ports.contains(&Ports::Any);
-            set(&mut row, position, any_port && matches(rule));
+        let is_named = named.contains(&protocol);
+        let column = unnamed.filter(|_| !is_named).unwrap_or_else(|| {
+            let mut row: Row = vec![0; row_words(live.len())];
+            for (position, rule) in live.iter().enumerate() {
+                let any_port = rule.resolved.ports.contains(&Ports::Any);
+                set(&mut row, position, any_port && matches(rule));
+            }
+            columns.number(&row)
+        });
+        if !is_named {
+            unnamed = Some(column);
         }
-        by_protocol.push(vec![(0, columns.number(&row))]);
+        by_protocol.push(vec![(0, column)]);
     }
     Ok(by_protocol)
 }
 
-/// The cells of every row of possible rules: rules take, in order, what is left of their columns.
-fn fill(live: &[Live<'_>], possible: &Rows, columns: &Rows) -> Vec<Vec<u16>> {
-    let mut columns_of: Vec<Row> = vec![vec![0; row_words(columns.len())]; live.len()];
+/// The one protocol that a rule is about.
+fn named_protocol(rule: &Live<'_>) -> Option<u8> {
+    match rule.resolved.rule.protocol {
+        Protocol::Number(number) => Some(number),
+        Protocol::All => None,
+    }
+}
+
+/// The cells of every row of possible rules and every column, rows that say the same once.
+struct Grid {
+    rows: Vec<Vec<u16>>,
+}
+
+impl Grid {
+    /// Fills the cells of rows one after the other. Answers, too, where each went. A row has most
+    /// rules in common with the one before it: only what these differ in is worked out.
+    fn new(live: &[Live<'_>], possible: &Rows, columns: &Rows) -> (Self, Vec<usize>) {
+        let columns_of = columns_of(live.len(), columns);
+        let (mut grid, mut places) = (Self { rows: Vec::new() }, Vec::new());
+        let mut by_sum: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+        let mut before: Row = vec![0; row_words(live.len())];
+        let mut cells = vec![abi::CELL_NONE as u16; columns.len()];
+        for row in possible.all() {
+            let is_changed = refill(&mut cells, &before, row, live, &columns_of);
+            before.clone_from(row);
+            if let Some(same) = places.last().copied().filter(|_| !is_changed) {
+                places.push(same);
+                continue;
+            }
+            let alike = by_sum.entry(sum(&cells)).or_default();
+            let known = alike.iter().copied().find(|at| grid.rows.get(*at) == Some(&cells));
+            places.push(known.unwrap_or_else(|| {
+                alike.push(grid.rows.len());
+                grid.rows.push(cells.clone());
+                grid.rows.len() - 1
+            }));
+        }
+        (grid, places)
+    }
+
+    /// The columns without those that say the same as one before them, and where each went.
+    fn columns(&self, count: usize) -> (Vec<usize>, Vec<usize>) {
+        // Of all columns at once, row by row: rows are what stands side by side.
+        let mut sums = vec![0u32; count];
+        for row in &self.rows {
+            for (sum, cell) in sums.iter_mut().zip(row) {
+                *sum = (sum.rotate_left(5) ^ u32::from(*cell)).wrapping_mul(0x9e37_79b1);
+            }
+        }
+        let is_equal =
+            |one: usize, other: usize| self.rows.iter().all(|row| row.get(one) == row.get(other));
+        let mut by_sum: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+        let (mut kept, mut places): (Vec<usize>, _) = (Vec::new(), Vec::with_capacity(count));
+        for (column, sum) in sums.into_iter().enumerate() {
+            let alike = by_sum.entry(sum).or_default();
+            let is_known = |at: &usize| kept.get(*at).is_some_and(|old| is_equal(*old, column));
+            let known = alike.iter().copied().find(is_known);
+            places.push(known.unwrap_or_else(|| {
+                alike.push(kept.len());
+                kept.push(column);
+                kept.len() - 1
+            }));
+        }
+        (kept, places)
+    }
+}
+
+/// The columns that each rule is in.
+fn columns_of(rules: usize, columns: &Rows) -> Vec<Row> {
+    let mut columns_of: Vec<Row> = vec![vec![0; row_words(columns.len())]; rules];
     for (column, rules) in columns.all().enumerate() {
         for rule in bits(rules) {
             if let Some(row) = columns_of.get_mut(rule) {
@@ -175,52 +251,68 @@ fn fill(live: &[Live<'_>], possible: &Rows, columns: &Rows) -> Vec<Vec<u16>> {
             }
         }
     }
-    let cells_of = |row: &Row| {
-        let mut cells = vec![abi::CELL_NONE as u16; columns.len()];
-        let mut left: Row = vec![0; row_words(columns.len())];
-        (0..columns.len()).for_each(|column| set(&mut left, column, true));
-        for rule in bits(row) {
-            let (Some(of_rule), Some(rule)) = (columns_of.get(rule), live.get(rule)) else {
-                continue;
-            };
-            for (word, (left, of_rule)) in left.iter_mut().zip(of_rule).enumerate() {
-                let taken = *left & of_rule;
-                *left &= !taken;
-                for column in bits(&[taken]) {
-                    if let Some(cell) = cells.get_mut(word * 64 + column) {
-                        *cell = rule.number;
-                    }
-                }
-            }
-            if left.iter().all(|word| *word == 0) {
-                break;
-            }
-        }
-        cells
-    };
-    possible.all().map(cells_of).collect()
+    columns_of
 }
 
-/// Lines of cells without those that are there already, and where each went.
-fn one_of_each(lines: &[Vec<u16>]) -> (Vec<&Vec<u16>>, Vec<usize>) {
-    // Equal lines have equal sums; few others do, and they are held against each other.
-    let sum = |line: &Vec<u16>| {
-        line.iter().fold(0u64, |sum, cell| {
-            (sum.rotate_left(5) ^ u64::from(*cell)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-        })
-    };
-    let mut by_sum: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
-    let (mut kept, mut places): (Vec<&Vec<u16>>, _) = (Vec::new(), Vec::with_capacity(lines.len()));
-    for line in lines {
-        let alike = by_sum.entry(sum(line)).or_default();
-        let found = alike.iter().copied().find(|at| kept.get(*at) == Some(&line));
-        places.push(found.unwrap_or_else(|| {
-            alike.push(kept.len());
-            kept.push(line);
-            kept.len() - 1
-        }));
+/// Turns the cells of one row of possible rules into those of another: in each column the first
+/// rule that is in it. True if any changed.
+fn refill(
+    cells: &mut [u16],
+    before: &Row,
+    row: &Row,
+    live: &[Live<'_>],
+    columns_of: &[Row],
+) -> bool {
+    let differing: Row = before.iter().zip(row).map(|(before, now)| before ^ now).collect();
+    let is_possible =
+        |rule: usize| row.get(rule / 64).is_some_and(|word| word >> (rule % 64) & 1 == 1);
+    let mut is_changed = false;
+    // Columns whose first rule is gone.
+    let mut left: Row = vec![0; cells.len().div_ceil(64)];
+    for position in bits(&differing) {
+        let (Some(columns), Some(rule)) = (columns_of.get(position), live.get(position)) else {
+            continue;
+        };
+        let is_new = is_possible(position);
+        for column in bits(columns) {
+            let Some(cell) = cells.get_mut(column) else { continue };
+            // Who comes first has the lower number; nobody has the highest.
+            if is_new && *cell > rule.number {
+                *cell = rule.number;
+                is_changed = true;
+            } else if !is_new && *cell == rule.number {
+                *cell = abi::CELL_NONE as u16;
+                set(&mut left, column, true);
+                is_changed = true;
+            }
+        }
     }
-    (kept, places)
+    for position in bits(row) {
+        if left.iter().all(|word| *word == 0) {
+            break;
+        }
+        let (Some(columns), Some(rule)) = (columns_of.get(position), live.get(position)) else {
+            continue;
+        };
+        for (word, (left, columns)) in left.iter_mut().zip(columns).enumerate() {
+            let taken = *left & columns;
+            *left &= !taken;
+            for column in bits(&[taken]) {
+                if let Some(cell) = cells.get_mut(word * 64 + column) {
+                    *cell = rule.number.min(*cell);
+                }
+            }
+        }
+    }
+    is_changed
+}
+
+/// Equal cells have equal sums; few others do.
+fn sum(cells: &[u16]) -> u64 {
+    let step = |sum: u64, cells: &[u16]| {
+        (sum.rotate_left(5) ^ four(cells)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    };
+    cells.chunks(4).fold(0, step)
 }
 
 /// Cells in pages, and rows of page numbers.
@@ -232,17 +324,17 @@ struct Pages {
 }
 
 impl Pages {
-    /// The pages of columns that are so long; `None` if they are too many.
-    fn new(columns: &[&Vec<u16>], rows: usize) -> Option<Self> {
-        let page_cells = abi::PAGE_CELLS as usize;
+    /// The pages of these columns of a grid; `None` if they are too many.
+    fn new(grid: &Grid, columns: &[usize]) -> Option<Self> {
         let mut pages = Self { cells: Vec::new(), rows: Vec::new(), width: 0 };
-        pages.width = columns.len().div_ceil(page_cells);
-        let mut known: BTreeMap<Vec<u16>, u16> = BTreeMap::new();
-        for row in 0..rows {
-            for beside in columns.chunks(page_cells) {
-                let mut page: Vec<u16> =
-                    beside.iter().filter_map(|column| column.get(row)).copied().collect();
-                page.resize(page_cells, abi::CELL_NONE as u16);
+        pages.width = columns.len().div_ceil(PAGE_CELLS);
+        let mut known: BTreeMap<[u16; PAGE_CELLS], u16> = BTreeMap::new();
+        for row in &grid.rows {
+            for beside in columns.chunks(PAGE_CELLS) {
+                let mut page = [abi::CELL_NONE as u16; PAGE_CELLS];
+                for (cell, column) in page.iter_mut().zip(beside) {
+                    *cell = *row.get(*column)?;
+                }
                 // Neighbours say the same of most ports.
                 let above = pages.rows.len().checked_sub(pages.width);
                 let above = above.and_then(|at| pages.rows.get(at)).copied();
@@ -251,7 +343,7 @@ impl Pages {
                     None => match known.get(&page) {
                         Some(number) => *number,
                         None => {
-                            let number = u16::try_from(pages.cells.len() / page_cells).ok()?;
+                            let number = u16::try_from(pages.cells.len() / PAGE_CELLS).ok()?;
                             pages.cells.extend(&page);
                             known.insert(page, number);
                             number
@@ -268,8 +360,8 @@ impl Pages {
     }
 
     fn page(&self, number: u16) -> Option<&[u16]> {
-        let first = usize::from(number) * abi::PAGE_CELLS as usize;
-        self.cells.get(first..first + abi::PAGE_CELLS as usize)
+        let first = usize::from(number) * PAGE_CELLS;
+        self.cells.get(first..first + PAGE_CELLS)
     }
 }
 

@@ -32,23 +32,37 @@ pub(crate) fn bits(words: &[u64]) -> impl Iterator<Item = usize> + '_ {
     })
 }
 
+/// A number that stands for a set of rules when rows are compared: rules change it one by one.
+fn sum_of(rule: usize) -> u64 {
+    // The finishing step of splitmix64: neighbours have nothing in common.
+    let mixed = (rule as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed ^ (mixed >> 27)
+}
+
 /// Rows, each held once.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
-    by_row: BTreeMap<Row, usize>,
+    /// Numbers of the rows with a sum: equal rows have equal sums, few others do.
+    by_sum: BTreeMap<u64, Vec<usize>>,
     rows: Vec<Row>,
 }
 
 impl Rows {
     /// The number of a row.
     pub(crate) fn number(&mut self, row: &Row) -> usize {
-        if let Some(number) = self.by_row.get(row) {
-            return *number;
-        }
-        let number = self.rows.len();
-        self.rows.push(row.clone());
-        self.by_row.insert(row.clone(), number);
-        number
+        self.number_of_sum(row, bits(row).fold(0, |sum, rule| sum ^ sum_of(rule)))
+    }
+
+    /// The number of a row whose sum is known.
+    fn number_of_sum(&mut self, row: &Row, sum: u64) -> usize {
+        let alike = self.by_sum.entry(sum).or_default();
+        let known = alike.iter().copied().find(|number| self.rows.get(*number) == Some(row));
+        known.unwrap_or_else(|| {
+            alike.push(self.rows.len());
+            self.rows.push(row.clone());
+            self.rows.len() - 1
+        })
     }
 
     /// How many different rows there are.
@@ -88,18 +102,24 @@ pub(crate) struct Classes {
 /// Cuts a dimension at the ends of the rules' ranges. Neighbours with the same row are one class.
 pub(crate) fn cut(extents: &[Extent], rows: &mut Rows) -> Result<Classes, CompileError> {
     let mut row: Row = vec![0; row_words(extents.len())];
+    let mut sum = 0;
     // Where a rule begins or ceases to be possible. A rule's ranges are disjoint, so its bit has no
     // need to count.
     let mut events: Vec<(u128, usize, bool)> = Vec::new();
     for (rule, extent) in extents.iter().enumerate() {
         match extent {
-            Extent::All => set(&mut row, rule, true),
+            Extent::All => {
+                set(&mut row, rule, true);
+                sum ^= sum_of(rule);
+            }
             Extent::Ranges(ranges) => {
-                for (first, last) in disjoint(ranges.clone()) {
+                let mut range = |first: u128, last: u128| {
                     events.push((first, rule, true));
-                    if let Some(end) = last.checked_add(1) {
-                        events.push((end, rule, false));
-                    }
+                    events.extend(last.checked_add(1).map(|end| (end, rule, false)));
+                };
+                match ranges.as_slice() {
+                    [(first, last)] => range(*first, *last),
+                    more => disjoint(more.to_vec()).into_iter().for_each(|(f, l)| range(f, l)),
                 }
             }
         }
@@ -111,8 +131,9 @@ pub(crate) fn cut(extents: &[Extent], rows: &mut Rows) -> Result<Classes, Compil
     loop {
         while let Some((_, rule, possible)) = events.next_if(|(at, ..)| *at == begin) {
             set(&mut row, rule, possible);
+            sum ^= sum_of(rule);
         }
-        let number = rows.number(&row);
+        let number = rows.number_of_sum(&row, sum);
         if classes.rows.last() != Some(&number) {
             check(Limit::Boundaries, classes.bounds.len() + 1)?;
             check(Limit::TableWords, rows.len() * row.len())?;
