@@ -2,6 +2,8 @@
 //! agent.
 //!
 //! Knows no kernel and no device beyond its name.
+mod derivation;
+
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -16,6 +18,7 @@ use crate::shared::SharedMap;
 use crate::state::State;
 use crate::text::DeviceName;
 use crate::world::World;
+pub use derivation::Derivation;
 
 /// Why an interface has no policy. It stays closed, or keeps its last good one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -82,6 +85,23 @@ pub struct BoundInterface {
     pub flows_max: u32,
 }
 
+impl BoundInterface {
+    fn new(
+        interface: &NetworkInterfaceId,
+        device: &DeviceName,
+        policy: Option<InterfacePolicy>,
+        tracking: Option<ConnectionTracking>,
+    ) -> Self {
+        Self {
+            interface: interface.clone(),
+            device: device.clone(),
+            policy: policy.ok_or(PolicyError::Dangling),
+            idle_times: IdleTimes::new(tracking.unwrap_or(ConnectionTracking::DEFAULT)),
+            flows_max: FLOWS_PER_INTERFACE_DEFAULT,
+        }
+    }
+}
+
 /// The addresses of one VPC's members: each prefix with the groups that its interface is in,
 /// sorted.
 pub type Members = SharedMap<Prefix, Arc<[SecurityGroupId]>>;
@@ -146,13 +166,8 @@ pub fn desired(state: &State, revision: u64) -> Desired {
     let interfaces = state.bindings().map(|binding| {
         let tracking =
             state.interface(&binding.interface).and_then(|record| record.connection_tracking);
-        Arc::new(BoundInterface {
-            interface: binding.interface.clone(),
-            device: binding.device.clone(),
-            policy: resolver.policy(&binding.interface).ok_or(PolicyError::Dangling),
-            idle_times: IdleTimes::new(tracking.unwrap_or(ConnectionTracking::DEFAULT)),
-            flows_max: FLOWS_PER_INTERFACE_DEFAULT,
-        })
+        let policy = resolver.policy(&binding.interface);
+        Arc::new(BoundInterface::new(&binding.interface, &binding.device, policy, tracking))
     });
     Desired::new(revision, interfaces.collect(), state.world())
 }

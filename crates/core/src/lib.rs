@@ -18,6 +18,7 @@ pub mod host;
 pub mod ids;
 pub mod limits;
 pub mod list;
+mod multimap;
 pub mod net;
 pub mod records;
 pub mod reference;

@@ -4,6 +4,7 @@
 //! it (see [`crate::state`]). Every record belongs to one account: it names its owner, or stands in
 //! a group or on an interface that does.
 mod account;
+mod in_world;
 mod instance;
 
 use alloc::boxed::Box;

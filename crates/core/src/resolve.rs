@@ -4,14 +4,14 @@
 //! Group peers stay names because membership changes far more often than rules do; whoever enforces
 //! looks members up. This is the form that is compiled, and it does not depend on anything but the
 //! interface's own groups and lists.
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::ids::{NetworkInterfaceId, SecurityGroupId, VpcId};
 use crate::net::{Mac, Ports, Prefix};
 use crate::rule::{Direction, Peer, PortMatch, Rule};
-use crate::world::{Group, GroupType, InnerAccess, World};
+use crate::world::{Group, GroupType, InnerAccess, Interface, World};
 
 /// The remote side of a resolved rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,15 +78,20 @@ impl InterfacePolicy {
     /// The groups that rules name as peers or that open it to members: whose membership it depends
     /// on. Sorted, each once.
     pub fn referenced_groups(&self) -> Vec<SecurityGroupId> {
-        let peers = self.all_rules().filter_map(|r| match &r.peer {
-            ResolvedPeer::Group(group) => Some(group.clone()),
-            ResolvedPeer::Prefixes(_) => None,
-        });
-        let mut groups: Vec<_> = peers.chain(self.intra_groups.iter().cloned()).collect();
-        groups.sort();
-        groups.dedup();
-        groups
+        referenced(self.all_rules(), &self.intra_groups)
     }
+}
+
+fn referenced<'r>(
+    rules: impl Iterator<Item = &'r ResolvedRule>,
+    intra_groups: &[SecurityGroupId],
+) -> Vec<SecurityGroupId> {
+    let peers = rules.filter_map(|rule| match &rule.peer {
+        ResolvedPeer::Group(group) => Some(group),
+        ResolvedPeer::Prefixes(_) => None,
+    });
+    let groups: BTreeSet<_> = peers.chain(intra_groups).collect();
+    groups.into_iter().cloned().collect()
 }
 
 /// The policy of an interface; `None` if there is no such interface or one of its groups is
@@ -99,21 +104,40 @@ pub fn interface_policy(world: &World, id: &NetworkInterfaceId) -> Option<Interf
 #[derive(Debug)]
 pub struct Resolver<'w> {
     world: &'w World,
-    rules: BTreeMap<Vec<SecurityGroupId>, [Rules; 2]>,
+    of_groups: BTreeMap<Vec<SecurityGroupId>, Option<GroupsPolicy>>,
 }
 
 impl<'w> Resolver<'w> {
     /// Nothing resolved yet.
     pub fn new(world: &'w World) -> Self {
-        Self { world, rules: BTreeMap::new() }
+        Self { world, of_groups: BTreeMap::new() }
     }
 
     /// The policy of an interface; `None` if there is no such interface or one of its groups is
     /// missing.
     pub fn policy(&mut self, id: &NetworkInterfaceId) -> Option<InterfacePolicy> {
         let interface = self.world.interface(id)?;
-        let groups = interface.groups.iter().map(|group| self.world.group(group));
-        let groups: Vec<&Group> = groups.collect::<Option<_>>()?;
+        let mut sorted = interface.groups.clone();
+        sorted.sort();
+        let resolve = |groups: &Vec<_>| GroupsPolicy::new(self.world, groups);
+        let of_groups = self.of_groups.entry(sorted).or_insert_with_key(resolve);
+        of_groups.as_ref().map(|policy| policy.at(interface))
+    }
+}
+
+/// What interfaces of the same groups have in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GroupsPolicy {
+    group_type: GroupType,
+    intra_groups: Vec<SecurityGroupId>,
+    egress: Rules,
+    ingress: Rules,
+}
+
+impl GroupsPolicy {
+    /// Of these groups; `None` if there are none or one of them is missing.
+    pub(crate) fn new(world: &World, groups: &[SecurityGroupId]) -> Option<Self> {
+        let groups: Vec<&Group> = groups.iter().map(|id| world.group(id)).collect::<Option<_>>()?;
         let first = groups.first()?;
         let mut intra_groups: Vec<_> = groups
             .iter()
@@ -121,22 +145,37 @@ impl<'w> Resolver<'w> {
             .map(|g| g.id.clone())
             .collect();
         intra_groups.sort();
-        let mut sorted = interface.groups.clone();
-        sorted.sort();
-        let [egress, ingress] = self.rules.entry(sorted).or_insert_with(|| {
-            [Direction::Egress, Direction::Ingress].map(|way| rules(self.world, &groups, way))
-        });
-        Some(InterfacePolicy {
+        Some(Self {
+            group_type: first.group_type,
+            intra_groups,
+            egress: rules(world, &groups, Direction::Egress),
+            ingress: rules(world, &groups, Direction::Ingress),
+        })
+    }
+
+    /// As the policy of one of the interfaces.
+    pub(crate) fn at(&self, interface: &Interface) -> InterfacePolicy {
+        InterfacePolicy {
             interface: interface.id.clone(),
             vpc: interface.vpc.clone(),
             mac: interface.mac,
             addresses: interface.addresses.clone(),
             checks_addresses: interface.checks_addresses(),
-            group_type: first.group_type,
-            intra_groups,
-            egress: egress.clone(),
-            ingress: ingress.clone(),
-        })
+            group_type: self.group_type,
+            intra_groups: self.intra_groups.clone(),
+            egress: self.egress.clone(),
+            ingress: self.ingress.clone(),
+        }
+    }
+
+    /// The rules of both directions.
+    pub(crate) fn all_rules(&self) -> impl Iterator<Item = &ResolvedRule> {
+        self.egress.iter().chain(self.ingress.iter())
+    }
+
+    /// The groups whose membership it depends on. Sorted, each once.
+    pub(crate) fn referenced_groups(&self) -> Vec<SecurityGroupId> {
+        referenced(self.all_rules(), &self.intra_groups)
     }
 }
 

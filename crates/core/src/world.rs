@@ -181,6 +181,11 @@ impl World {
         })
     }
 
+    /// The interface that has this very prefix (or address) in the VPC.
+    pub(crate) fn holder(&self, vpc: &VpcId, prefix: Prefix) -> Option<&Interface> {
+        self.interfaces.get(self.owners.get(&(vpc.clone(), prefix))?)
+    }
+
     /// Adds or replaces a group, its rules included.
     pub fn put_group(&mut self, group: Group) {
         self.groups.insert(group.id.clone(), group);

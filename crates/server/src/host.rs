@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis_core::host::{self, Desired, Report};
+use portcullis_core::host::{Desired, Report};
 use portcullis_core::ids::{AccountId, NetworkInterfaceId};
 use portcullis_core::state::State;
 use portcullis_core::text::DeviceName;
@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use crate::control::message::{BindingRow, FlowList, HealRow, HitRow, Problem, ReasonRow};
 use crate::listen::stopped;
 use crate::metrics::Telemetry;
-use crate::published::Published;
+use crate::published::{Following, Published};
 
 /// What the kernel knows and the state does not.
 pub trait HostView: Send + Sync {
@@ -139,7 +139,7 @@ impl Host {
         let (report, view) = match link {
             None => (None, None),
             Some(HostLink { desired, report, view }) => {
-                tokio::spawn(keep_telling(desired, Arc::clone(&published), stop.clone()));
+                tokio::spawn(keep_telling(desired, published.follow(), stop.clone()));
                 (Some(report), Some(view))
             }
         };
@@ -317,26 +317,25 @@ fn those_of(
 }
 
 /// Tells the agent what it should do, as of the newest revision. Revisions that come faster than
-/// they are worked out are skipped.
+/// they are worked out are taken together.
 async fn keep_telling(
     desired: watch::Sender<Option<Arc<Desired>>>,
-    published: Arc<Published>,
+    mut following: Following,
     mut stop: watch::Receiver<bool>,
 ) {
-    let mut revisions = published.revisions();
     loop {
-        revisions.mark_unchanged();
-        let source = Arc::clone(&published);
-        let worked_out = tokio::task::spawn_blocking(move || source.read(host::desired)).await;
-        let Ok(next) = worked_out else { return };
+        let next = following.derivation.desired(following.revision);
         desired.send_replace(Some(Arc::new(next)));
-        tokio::select! {
-            moved = revisions.changed() => {
-                if moved.is_err() {
-                    return;
-                }
-            }
-            () = stopped(&mut stop) => return,
-        }
+        let news = tokio::select! {
+            news = following.news() => news,
+            () = stopped(&mut stop) => None,
+        };
+        let Some(news) = news else { return };
+        let worked_out = tokio::task::spawn_blocking(move || {
+            following.follow(news);
+            following
+        });
+        let Ok(followed) = worked_out.await else { return };
+        following = followed;
     }
 }

@@ -8,8 +8,8 @@ use core::str::FromStr;
 use crate::command::{Context, Page, Paging};
 use crate::error::ApiError;
 use crate::ids::SecurityGroupRuleId;
+use crate::multimap::Multimap;
 use crate::state::index::Place;
-use crate::state::multimap::Multimap;
 
 /// The highest id first, as the API lists groups.
 #[derive(Debug, Clone, PartialEq, Eq)]

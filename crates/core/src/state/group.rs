@@ -18,7 +18,7 @@ use crate::state::account::{region_of, sees};
 use crate::state::describe::{Descending, RuleKey, in_sight, part};
 use crate::state::{Decision, GroupEntry, State, draw};
 use crate::text::{ListName, Name};
-use crate::world::{Group, GroupType, InnerAccess};
+use crate::world::{GroupType, InnerAccess};
 
 /// Unknown to an action of the Ecs product.
 fn vpc_not_found() -> ApiError {
@@ -294,13 +294,7 @@ impl State {
     pub(super) fn put_group(&mut self, record: GroupRecord) {
         let id = record.id.clone();
         let rules = self.world.remove_group(&id).map(|group| group.rules).unwrap_or_default();
-        self.world.put_group(Group {
-            id: id.clone(),
-            vpc: record.vpc.clone(),
-            group_type: record.group_type,
-            inner_access: record.inner_access,
-            rules,
-        });
+        self.world.put_group(record.in_world(rules));
         let entries = match self.groups.remove(&id) {
             Some(old) => {
                 self.unindex_group(&old.record);

@@ -7,8 +7,8 @@ use crate::ids::{
     AccessKeyId, AccountId, InstanceId, NetworkInterfaceId, PortRangeListId, PrefixListId,
     RegionId, SecurityGroupId, VSwitchId, VpcId,
 };
+use crate::multimap::Multimap;
 use crate::net::Mac;
-use crate::state::multimap::Multimap;
 use crate::state::rule_quota::RuleLists;
 use crate::state::spans::Spans;
 use crate::state::token::TokenSum;

@@ -15,15 +15,15 @@ use crate::error::ApiError;
 use crate::ids::{PortRangeListId, PrefixListId, SecurityGroupId};
 use crate::limits::ENTRIES_PER_CALL_MAX;
 use crate::list::{List, ListEntry, ListKind, PortRanges, Prefixes};
-use crate::net::{Cidr, Family, Ports, Prefix};
+use crate::multimap::Multimap;
+use crate::net::{Family, Ports, Prefix};
 use crate::records::{Change, Record, RecordKey};
 use crate::settings::Quotas;
 use crate::state::account::{region_of, sees};
 use crate::state::describe::{Descending, in_sight, part};
 use crate::state::index::{Counts, Index, Place};
-use crate::state::multimap::Multimap;
 use crate::state::{Decision, State, draw};
-use crate::world::{PortRangeList, PrefixList, World};
+use crate::world::World;
 
 /// What the API calls a kind of list, its parameters and its refusals.
 pub(super) struct ListNames {
@@ -118,8 +118,7 @@ impl StoredList for Prefixes {
     }
 
     fn put_into(world: &mut World, list: &List<Self>) {
-        let entries = list.entries.iter().map(|entry| Cidr::from(entry.value)).collect();
-        world.put_prefix_list(PrefixList { id: list.id.clone(), family: list.scope, entries });
+        world.put_prefix_list(list.in_world());
     }
 
     fn remove_from(world: &mut World, id: &PrefixListId) {
@@ -186,8 +185,7 @@ impl StoredList for PortRanges {
     }
 
     fn put_into(world: &mut World, list: &List<Self>) {
-        let entries = list.entries.iter().map(|entry| entry.value).collect();
-        world.put_port_range_list(PortRangeList { id: list.id.clone(), entries });
+        world.put_port_range_list(list.in_world());
     }
 
     fn remove_from(world: &mut World, id: &PortRangeListId) {

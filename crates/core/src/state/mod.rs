@@ -15,7 +15,6 @@ mod instance;
 mod interface;
 mod list;
 mod modify_rule;
-mod multimap;
 mod rule_quota;
 mod rule_table;
 mod rules;

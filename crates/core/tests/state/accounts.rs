@@ -83,7 +83,7 @@ fn accounts_have_an_end() {
         let name = format!("n{number}").parse().unwrap();
         let id = portcullis_core::ids::AccountId(100 + number as u64);
         let account = Account { id, name, root: false, created_ms: 0 };
-        harness.state.absorb(Change::Put(Record::Account(account)));
+        harness.absorb(Change::Put(Record::Account(account)));
     }
     run(&mut harness, "account last\n account more => 403 LimitExceeded.Account");
 }

@@ -1,12 +1,13 @@
 //! A state, a clock, dice and names for the ids they make; every step is held against a state
-//! rebuilt from its records, and against whom it concerns.
+//! rebuilt from its records, against whom it concerns, and against what a host should enforce.
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use portcullis_core::command::{
     Command, Context, CreateRootAccount, Dice, Idempotency, Outcome, Written,
 };
 use portcullis_core::error::ApiError;
-use portcullis_core::host::{BoundInterface, Members, concerned, desired};
+use portcullis_core::host::{BoundInterface, Derivation, Desired, Members, concerned, desired};
 use portcullis_core::ids::{AccountId, NetworkInterfaceId, RegionId};
 use portcullis_core::records::{AccessKeySecret, Account, Change, Record};
 use portcullis_core::settings::Settings;
@@ -59,7 +60,14 @@ pub(crate) struct Harness {
     /// Names of ids, and ids of names.
     pub(crate) ids: BTreeMap<String, String>,
     pub(crate) names: BTreeMap<String, String>,
+    /// Follows every step.
+    derivation: Derivation,
+    /// Follows some steps together, and those that it has not followed yet.
+    lagging: (Derivation, Vec<Change>),
 }
+
+/// So many changes are followed together.
+const LAG: usize = 20;
 
 pub(crate) const OTHER: AccountId = AccountId(42);
 
@@ -74,6 +82,8 @@ impl Harness {
             root: AccountId(0),
             ids: BTreeMap::new(),
             names: BTreeMap::new(),
+            derivation: Derivation::new(&State::new()),
+            lagging: (Derivation::new(&State::new()), Vec::new()),
         };
         let root = Command::CreateRootAccount(CreateRootAccount {
             name: "root".parse().unwrap(),
@@ -83,13 +93,38 @@ impl Harness {
         let outcome = harness.send(&harness.sender(), &root).unwrap().outcome;
         let Outcome::Written(Written::Account { account }) = outcome else { panic!("{outcome:?}") };
         harness.root = account;
-        harness.state.absorb(Change::Put(Record::Account(Account {
+        harness.absorb(Change::Put(Record::Account(Account {
             id: OTHER,
             name: "other@example.com".parse().unwrap(),
             root: false,
             created_ms: 0,
         })));
         harness
+    }
+
+    /// Takes a change in.
+    pub(crate) fn absorb(&mut self, change: Change) {
+        if Derivation::heeds(&change) {
+            self.derivation.follow([change.clone()]);
+            self.lagging.1.push(change.clone());
+        }
+        self.state.absorb(change);
+    }
+
+    /// What the host should enforce, as it is kept up.
+    pub(crate) fn followed(&self) -> Desired {
+        self.derivation.desired(0)
+    }
+
+    /// What is kept up with the changes is what is worked out from nothing.
+    fn check_derivation(&mut self) {
+        let expected = desired(&self.state, 0);
+        assert_eq!(self.followed(), expected);
+        let (lagging, changes) = &mut self.lagging;
+        if changes.len() >= LAG {
+            lagging.follow(changes.drain(..));
+            assert_eq!(lagging.desired(0), expected);
+        }
     }
 
     pub(crate) fn sender(&self) -> Sender {
@@ -133,9 +168,8 @@ impl Harness {
             assert_eq!(keys.len(), decision.changes.len(), "a record twice in {decision:?}");
             assert!(command.is_write() || decision.changes.is_empty(), "a read has changes");
             let concerned = concerned(&self.state, &decision.changes);
-            for change in decision.changes.clone() {
-                self.state.absorb(change);
-            }
+            decision.changes.iter().cloned().for_each(|change| self.absorb(change));
+            self.check_derivation();
             let changed = differing(&enforced(&before), &enforced(&self.state));
             assert!(changed.is_subset(&concerned), "{command:?}: {changed:?}, not {concerned:?}");
             assert_eq!(rebuilt(&self.state), self.state, "after {command:?}");
@@ -154,24 +188,24 @@ pub(crate) fn rebuilt(state: &State) -> State {
 }
 
 /// What decides verdicts at each tied interface: its policy, and the members that it asks for.
-type Enforced = BTreeMap<NetworkInterfaceId, (BoundInterface, Members)>;
+type Enforced = BTreeMap<NetworkInterfaceId, (Arc<BoundInterface>, Members)>;
 
 fn enforced(state: &State) -> Enforced {
     let desired = desired(state, 0);
-    let of_interface = |bound: BoundInterface| {
+    let of_interface = |bound: &Arc<BoundInterface>| {
         let (policy, mut members) = (bound.policy.as_ref().ok(), Members::new());
         let referenced = policy.map(|policy| policy.referenced_groups()).unwrap_or_default();
         let in_vpc = policy.and_then(|policy| desired.members.get(&policy.vpc));
-        for (prefix, groups) in in_vpc.into_iter().flatten() {
+        for (prefix, groups) in in_vpc.into_iter().flat_map(|members| members.iter()) {
             let groups: Vec<_> =
                 groups.iter().filter(|g| referenced.contains(g)).cloned().collect();
             if !groups.is_empty() {
-                members.insert(*prefix, groups);
+                members.insert(*prefix, groups.into());
             }
         }
-        (bound.interface.clone(), (bound, members))
+        (bound.interface.clone(), (Arc::clone(bound), members))
     };
-    desired.interfaces.clone().into_iter().map(of_interface).collect()
+    desired.interfaces.iter().map(of_interface).collect()
 }
 
 fn differing(before: &Enforced, after: &Enforced) -> BTreeSet<NetworkInterfaceId> {

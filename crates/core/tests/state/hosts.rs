@@ -1,4 +1,6 @@
 //! What a host should enforce follows from the state alone.
+use std::sync::Arc;
+
 use portcullis_core::host::{IdleTimes, PolicyError, concerned, desired};
 use portcullis_core::limits::FLOWS_PER_INTERFACE_DEFAULT;
 use portcullis_core::records::{Change, Record, RecordKey};
@@ -76,7 +78,7 @@ fn an_interface_that_is_gone_has_no_policy_and_opens_nothing() {
         ",
     );
     let group = harness.ids["g"].parse().unwrap();
-    harness.state.absorb(Change::Delete(RecordKey::Group(group)));
+    harness.absorb(Change::Delete(RecordKey::Group(group)));
     let now = desired(&harness.state, 1);
     assert_eq!(now.interfaces[0].policy, Err(PolicyError::Dangling));
 }
@@ -155,4 +157,65 @@ fn a_change_concerns_those_whose_verdicts_it_may_change() {
     assert_eq!(put(&harness, Record::PrefixList(record)), "");
     // The harness finds for each step that nobody else is concerned.
     run(&mut harness, "modify-pl p add=192.0.2.0/24\nmodify-prl w add=80/80");
+}
+
+#[test]
+fn what_a_change_does_not_touch_is_shared_with_what_was_desired_before() {
+    let mut harness = Harness::new();
+    run(
+        &mut harness,
+        "
+        vpc v cidr=10.0.0.0/16
+        vswitch s vpc=v cidr=10.0.0.0/24
+        group g vpc=v
+        group h vpc=v
+        eni a vswitch=s groups=g
+        eni b vswitch=s groups=g
+        eni c vswitch=s groups=h
+        bind a veth0
+        bind b veth1
+        bind c veth2
+        pl p family=4
+        pl unused family=4
+        egress g list=p
+        ingress h source=1.1.1.1
+        ",
+    );
+    let order: Vec<_> =
+        harness.followed().interfaces.iter().map(|bound| bound.interface.to_string()).collect();
+    let anew = |harness: &mut Harness, script: &str| {
+        let before = harness.followed();
+        run(harness, script);
+        let after = harness.followed();
+        let both = before.interfaces.iter().zip(&after.interfaces);
+        let anew = order.iter().zip(both).filter(|(_, (old, new))| !Arc::ptr_eq(old, new));
+        let mut names: Vec<_> = anew.map(|(id, _)| harness.names[id].clone()).collect();
+        names.sort_unstable();
+        names.join(" ")
+    };
+    let cases = [
+        ("modify-group g name=other", ""),
+        ("modify-pl unused add=192.0.2.0/24", ""),
+        ("group k vpc=v", ""),
+        ("eni d vswitch=s groups=g", ""),
+        ("ingress k source=1.1.1.1", ""),
+        ("modify-pl p add=192.0.2.0/24", "a b"),
+        ("ingress h source=1.1.1.2", "c"),
+        ("policy g drop", "a b"),
+        ("modify-eni a udp=60", "a"),
+        ("modify-eni c groups=h,k", "c"),
+        ("ingress k source=1.1.1.2", "c"),
+    ];
+    for (script, expected) in cases {
+        assert_eq!(anew(&mut harness, script), expected, "{script}");
+    }
+    // Interfaces of the same groups have the same rules, and not only equal ones.
+    let shared = |one: usize, other: usize| {
+        let now = harness.followed();
+        let [one, other] = [one, other].map(|at| now.interfaces[at].policy.as_ref().unwrap());
+        Arc::ptr_eq(&one.egress, &other.egress) && Arc::ptr_eq(&one.ingress, &other.ingress)
+    };
+    let at = |name: &str| order.iter().position(|id| harness.names[id] == name).unwrap();
+    assert!(shared(at("a"), at("b")));
+    assert!(!shared(at("a"), at("c")));
 }

@@ -5,9 +5,12 @@ use std::time::{Duration, Instant};
 use portcullis_core::command::{
     Authorize, Command, DescribeSecurityGroupAttribute, Paging, RuleFields, RuleSpec,
 };
+use portcullis_core::host::{Derivation, desired};
 use portcullis_core::ids::SecurityGroupId;
-use portcullis_core::net::{Ports, Protocol};
-use portcullis_core::records::{Change, GroupRecord, NicType, Record, RuleRecord};
+use portcullis_core::net::{Mac, Ports, Protocol};
+use portcullis_core::records::{
+    Binding, Change, GroupRecord, InterfaceRecord, NicType, Record, RuleRecord,
+};
 use portcullis_core::rule::{Direction, Peer, Policy, PortMatch, Priority, Rule};
 use portcullis_core::text::Tags;
 use portcullis_core::world::{GroupType, InnerAccess};
@@ -24,7 +27,7 @@ fn group_id(number: usize) -> SecurityGroupId {
 fn fill(harness: &mut Harness, groups: usize) {
     for number in 0..groups {
         let id = group_id(number);
-        harness.state.absorb(Change::Put(Record::Group(GroupRecord {
+        harness.absorb(Change::Put(Record::Group(GroupRecord {
             id: id.clone(),
             owner: harness.root,
             region: "cn-hangzhou".parse().unwrap(),
@@ -49,7 +52,7 @@ fn fill(harness: &mut Harness, groups: usize) {
                 policy: Policy::Accept,
                 priority: Priority::DEFAULT,
             };
-            harness.state.absorb(Change::Put(Record::Rule(Arc::new(RuleRecord {
+            harness.absorb(Change::Put(Record::Rule(Arc::new(RuleRecord {
                 group: id.clone(),
                 rule: Arc::new(rule),
                 nic_type: NicType::Intranet,
@@ -104,4 +107,81 @@ fn a_decision_looks_at_its_own_group_only() {
         assert!(among_many < bound, "{alone:?} alone, {among_many:?} among 200 groups");
         println!("{alone:?} alone, {among_many:?} among 200 groups");
     }
+}
+
+fn mac(number: u32) -> Mac {
+    let [a, b, c, d] = number.to_be_bytes();
+    Mac([2, 0, a, b, c, d])
+}
+
+/// An interface with an address of its own, and as many more as asked for.
+fn interface(harness: &Harness, number: u32, more: u32) -> Record {
+    let address = |number: u32| std::net::Ipv4Addr::from_bits((10 << 24) + number);
+    Record::Interface(Box::new(InterfaceRecord {
+        id: format!("eni-{number:020}").parse().unwrap(),
+        owner: harness.root,
+        region: "cn-hangzhou".parse().unwrap(),
+        vpc: "vpc-1".parse().unwrap(),
+        vswitch: "vsw-1".parse().unwrap(),
+        zone: "cn-hangzhou-a".parse().unwrap(),
+        name: None,
+        description: None,
+        mac: mac(number),
+        primary: address(number),
+        secondary: (1..=more).map(|one| address((1 << 23) + number + one)).collect(),
+        ipv6: Vec::new(),
+        ipv4_prefixes: Vec::new(),
+        ipv6_prefixes: Vec::new(),
+        groups: vec![group_id(number as usize % 20)],
+        source_dest_check: None,
+        delete_on_release: false,
+        connection_tracking: None,
+        queue_number: None,
+        attachment: None,
+        resource_group: None,
+        tags: Tags::default(),
+        created_ms: 0,
+    }))
+}
+
+/// A thousand times the members and fifty times the tied interfaces: a member that has one more
+/// address is one entry more.
+#[test]
+fn a_host_s_state_follows_a_member_whatever_there_is_beside_it() {
+    let follow = |members: u32, tied: u32| {
+        let mut harness = Harness::new();
+        fill(&mut harness, 20);
+        for number in 0..members {
+            let change = Change::Put(interface(&harness, number, 0));
+            harness.absorb(change);
+        }
+        for number in 0..tied {
+            harness.absorb(Change::Put(Record::Binding(Binding {
+                interface: format!("eni-{number:020}").parse().unwrap(),
+                device: format!("veth{number}").parse().unwrap(),
+                created_ms: 0,
+            })));
+        }
+        let mut derivation = Derivation::new(&harness.state);
+        assert_eq!(derivation.desired(0), desired(&harness.state, 0));
+        let mut try_once = |more: u32| {
+            let change = Change::Put(interface(&harness, members - 1, more));
+            let started = Instant::now();
+            derivation.follow([change]);
+            let after = derivation.desired(0);
+            let took = started.elapsed();
+            assert_eq!(
+                after.members.values().map(|of| of.len()).sum::<usize>() as u32,
+                members + more
+            );
+            took
+        };
+        let took = (0..20).map(|one| try_once(one % 2)).min().unwrap();
+        let started = Instant::now();
+        desired(&harness.state, 0);
+        println!("{members} members: {took:?}, and {:?} from nothing", started.elapsed());
+        took
+    };
+    let (few, many) = (follow(64, 20), follow(65_536, 1_000));
+    assert!(many < few * 20 + Duration::from_micros(500), "{few:?}, {many:?} among many");
 }

@@ -23,7 +23,6 @@ use crate::records::{Change, ConnectionTracking, InterfaceRecord, Record, Record
 use crate::state::account::sees;
 use crate::state::index::shift;
 use crate::state::{Decision, State};
-use crate::world::Interface;
 pub(super) use attach::attachable;
 pub(super) use draft::Draft;
 pub(super) use membership::{Entrance, Entry, Joined};
@@ -135,14 +134,7 @@ impl State {
     pub(super) fn put_interface(&mut self, record: InterfaceRecord) {
         self.remove_interface(&record.id);
         let id = record.id.clone();
-        self.world.put_interface(Interface {
-            id: id.clone(),
-            vpc: record.vpc.clone(),
-            mac: Some(record.mac),
-            addresses: record.prefixes().collect(),
-            groups: record.groups.clone(),
-            source_dest_check: record.source_dest_check,
-        });
+        self.world.put_interface(record.in_world());
         self.index.interfaces.insert((record.owner, record.region.clone()), id.clone());
         self.index.interfaces_of_vswitch.insert(record.vswitch.clone(), id.clone());
         self.index.macs.insert(record.mac, id.clone());

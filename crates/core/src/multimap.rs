@@ -1,9 +1,9 @@
-//! One key, many values: the shape of every index here. Knows nothing of what it holds.
+//! One key, many values: the shape of most indexes. Knows nothing of what it holds.
 use alloc::collections::{BTreeMap, BTreeSet};
 
 /// Sets of values by key. A key without values is not there, so that equal contents are equal maps.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Multimap<K, V>(BTreeMap<K, BTreeSet<V>>);
+pub(crate) struct Multimap<K, V>(BTreeMap<K, BTreeSet<V>>);
 
 impl<K, V> Default for Multimap<K, V> {
     fn default() -> Self {
@@ -12,11 +12,11 @@ impl<K, V> Default for Multimap<K, V> {
 }
 
 impl<K: Ord, V: Ord> Multimap<K, V> {
-    pub(super) fn insert(&mut self, key: K, value: V) {
+    pub(crate) fn insert(&mut self, key: K, value: V) {
         self.0.entry(key).or_default().insert(value);
     }
 
-    pub(super) fn remove(&mut self, key: &K, value: &V) {
+    pub(crate) fn remove(&mut self, key: &K, value: &V) {
         if let Some(values) = self.0.get_mut(key) {
             values.remove(value);
             if values.is_empty() {
@@ -26,14 +26,14 @@ impl<K: Ord, V: Ord> Multimap<K, V> {
     }
 
     /// The values of a key in their order.
-    pub(super) fn get<'a>(
+    pub(crate) fn get<'a>(
         &'a self,
         key: &K,
     ) -> impl DoubleEndedIterator<Item = &'a V> + use<'a, K, V> {
         self.0.get(key).into_iter().flatten()
     }
 
-    pub(super) fn count(&self, key: &K) -> usize {
+    pub(crate) fn count(&self, key: &K) -> usize {
         self.0.get(key).map_or(0, BTreeSet::len)
     }
 }
