@@ -33,6 +33,11 @@ impl<K: Ord, V: Ord> Multimap<K, V> {
         self.0.get(key).into_iter().flatten()
     }
 
+    /// Whether the key has any value.
+    pub(crate) fn has(&self, key: &K) -> bool {
+        self.0.contains_key(key)
+    }
+
     pub(crate) fn count(&self, key: &K) -> usize {
         self.0.get(key).map_or(0, BTreeSet::len)
     }

@@ -5,10 +5,10 @@ use alloc::vec::Vec;
 
 use crate::ids::{
     AccessKeyId, AccountId, InstanceId, NetworkInterfaceId, PortRangeListId, PrefixListId,
-    RegionId, SecurityGroupId, VSwitchId, VpcId,
+    RegionId, RouteTableId, RouterId, SecurityGroupId, VSwitchId, VpcId,
 };
 use crate::multimap::Multimap;
-use crate::net::Mac;
+use crate::net::{Mac, Prefix};
 use crate::state::rule_quota::RuleLists;
 use crate::state::spans::Spans;
 use crate::state::token::TokenSum;
@@ -34,6 +34,9 @@ pub(super) struct Index {
     pub(super) instances: Multimap<Place, InstanceId>,
     pub(super) prefix_lists: Multimap<Place, PrefixListId>,
     pub(super) port_range_lists: Multimap<Place, PortRangeListId>,
+    pub(super) vpcs_by_router: Multimap<RouterId, VpcId>,
+    pub(super) vpcs_by_route_table: Multimap<RouteTableId, VpcId>,
+    pub(super) vpcs_by_ipv6_block: Multimap<Prefix, VpcId>,
     pub(super) vswitches_of_vpc: Multimap<VpcId, VSwitchId>,
     pub(super) groups_of_vpc: Multimap<VpcId, SecurityGroupId>,
     pub(super) interfaces_of_vswitch: Multimap<VSwitchId, NetworkInterfaceId>,

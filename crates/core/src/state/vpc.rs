@@ -113,11 +113,9 @@ impl State {
             cidr,
             ipv6_cidr,
             user_cidrs: command.user_cidrs.clone(),
-            router: draw::id(context.dice, "vrt-", |id| {
-                self.vpcs.values().any(|vpc| vpc.router == *id)
-            })?,
+            router: draw::id(context.dice, "vrt-", |id| self.index.vpcs_by_router.has(id))?,
             route_table: draw::id(context.dice, "vtb-", |id| {
-                self.vpcs.values().any(|vpc| vpc.route_table == *id)
+                self.index.vpcs_by_route_table.has(id)
             })?,
             resource_group: command.resource_group.clone(),
             tags: command.tags.clone(),
@@ -140,8 +138,7 @@ impl State {
         match asked {
             VpcIpv6::Disabled => Ok(None),
             VpcIpv6::Assigned => {
-                let taken =
-                    |drawn: &Prefix| self.vpcs.values().any(|vpc| vpc.ipv6_cidr == Some(*drawn));
+                let taken = |drawn: &Prefix| self.index.vpcs_by_ipv6_block.has(drawn);
                 draw::ipv6_block(context.dice, taken).map(Some)
             }
             VpcIpv6::Given(cidr) => vpc_ipv6_cidr(*cidr).map(Some),
@@ -274,13 +271,24 @@ impl State {
 
     pub(super) fn put_vpc(&mut self, record: Vpc) {
         self.remove_vpc(&record.id);
-        self.index.vpcs.insert((record.owner, record.region.clone()), record.id.clone());
-        self.vpcs.insert(record.id.clone(), record);
+        let (index, id) = (&mut self.index, record.id.clone());
+        index.vpcs.insert((record.owner, record.region.clone()), id.clone());
+        index.vpcs_by_router.insert(record.router.clone(), id.clone());
+        index.vpcs_by_route_table.insert(record.route_table.clone(), id.clone());
+        if let Some(block) = record.ipv6_cidr {
+            index.vpcs_by_ipv6_block.insert(block, id.clone());
+        }
+        self.vpcs.insert(id, record);
     }
 
     pub(super) fn remove_vpc(&mut self, id: &VpcId) {
         if let Some(old) = self.vpcs.remove(id) {
             self.index.vpcs.remove(&(old.owner, old.region), id);
+            self.index.vpcs_by_router.remove(&old.router, id);
+            self.index.vpcs_by_route_table.remove(&old.route_table, id);
+            if let Some(block) = old.ipv6_cidr {
+                self.index.vpcs_by_ipv6_block.remove(&block, id);
+            }
         }
     }
 }
