@@ -108,12 +108,25 @@ static __always_inline void gives_way_now(struct packet *p)
 		slot->full_until = 0;
 }
 
-/* Notes an accepted packet of a flow. */
-static __always_inline void advance(struct packet *p, struct pc_flow *flow)
+/* What follows from an accepted packet by which the state became `low`. */
+static __always_inline void advanced(struct packet *p, struct pc_flow *flow, __u32 old, __u32 low)
 {
-	__u64 seen = *(volatile __u64 *)&flow->seen;
-	__u32 incarnation = flow->state >> 32;
+	flow->idle_ns = idle_ns(p->interface, p->protocol, low);
+	flow->seen = p->now;
+	if (may_give_way(p->protocol, low) && !may_give_way(p->protocol, old))
+		gives_way_now(p);
+}
 
+/* Notes an accepted packet of a flow. */
+__noinline int advance(struct packet *p, struct pc_flow *flow)
+{
+	__u32 incarnation;
+	__u64 seen;
+
+	if (!p || !flow)
+		return 0;
+	seen = *(volatile __u64 *)&flow->seen;
+	incarnation = flow->state >> 32;
 	for (int attempt = 0; attempt < 4; attempt++) {
 		__u64 old = *(volatile __u64 *)&flow->state;
 		__u32 low = next_state(old, p);
@@ -122,14 +135,12 @@ static __always_inline void advance(struct packet *p, struct pc_flow *flow)
 			break;
 		if (!swap_state(flow, old, low))
 			continue;
-		flow->idle_ns = idle_ns(p->interface, p->protocol, low);
-		flow->seen = p->now;
-		if (may_give_way(p->protocol, low) && !may_give_way(p->protocol, old))
-			gives_way_now(p);
-		return;
+		advanced(p, flow, old, low);
+		return 0;
 	}
 	if ((__s64)(p->now - seen) >= (__s64)PC_SEEN_STEP_NS)
 		flow->seen = p->now;
+	return 0;
 }
 
 /* Judges a stale flow again. Returns whether it is blocked. `checked`: the flow's local address is one that the interface may
@@ -301,7 +312,7 @@ static __always_inline __u64 judge_flow(struct packet *p)
 
 	if (!p->has_flow)
 		return judge_first(p);
-	flow = bpf_map_lookup_elem(&flows, &p->key);
+	flow = p->absent ? 0 : bpf_map_lookup_elem(&flows, &p->key);
 	if (flow && flow_is_live(flow, p->now) && !(is_tcp_syn(p) && !syn_belongs(p, flow->state))) {
 		if (!rejudge(p, &p->key, flow, 1)) {
 			advance(p, flow);

@@ -65,7 +65,8 @@ struct packet {
 	__u8 icmp_type;
 	__u8 icmp_code;
 	__u8 direction;
-	__u8 unused[2];
+	__u8 plain;  /* fast.h has read it: it has a flow's key, and is nobody's baseline */
+	__u8 absent; /* that flow has no entry */
 	/* Of the interface. */
 	__u64 now;
 	__u64 judged;    /* generations that this packet is judged by */

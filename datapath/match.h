@@ -96,6 +96,11 @@ __noinline int is_own(__u32 interface, __u32 family, __u64 high, __u64 low)
 	if (!count)
 		return 0;
 	if (family == 4) {
+		/* Most have one. */
+		if (pool_word_inline(at) <= low && low <= pool_word_inline(at + 1))
+			return 1;
+		if (count == 1)
+			return 0;
 		at += search_words(at, count, 2, low) * 2;
 		return pool_word_inline(at) <= low && low <= pool_word_inline(at + 1);
 	}
@@ -227,7 +232,7 @@ __noinline int is_open(__u32 interface, __u32 set)
 }
 
 /* The row of cells of a remote address. */
-__noinline __u32 class_row(__u32 table, __u32 family, __u64 high, __u64 low)
+static __always_inline __u32 class_row(__u32 table, __u32 family, __u64 high, __u64 low)
 {
 	__u64 remote = pool_word_inline(
 		table + (family == 4 ? PC_TABLE_CLASSES4_REMOTE : PC_TABLE_CLASSES6_REMOTE));
@@ -257,7 +262,7 @@ static __always_inline __u32 entry(__u32 first, __u32 number)
 #define DEEPER(tree, entry) ((tree) + ((entry) & (PC_DEEPER - 1)) * PC_CHUNK_WORDS)
 
 /* The column of cells of a protocol and destination port. */
-__noinline __u32 port_class(__u32 tree, __u32 protocol, __u32 port)
+static __always_inline __u32 port_class(__u32 tree, __u32 protocol, __u32 port)
 {
 	__u32 found = entry(tree, protocol & 0xff);
 

@@ -30,15 +30,13 @@ static __always_inline __u32 flow_first(struct packet *p)
 	return flow ? first_direction(flow->state) : p->direction;
 }
 
-/* The full path. */
-__noinline __u64 decide(struct __sk_buff *skb, struct packet *p)
-{
-	__u64 judged = 0;
-	int result;
+/* The steps ahead of the address check, for what fast.h has not read; UNDECIDED: go on. */
+#define UNDECIDED (~0ull)
 
-	if (!p)
-		return JUDGED(0, PC_CLOSED, 0);
-	result = parse(skb, p);
+static __always_inline __u64 decide_unread(struct __sk_buff *skb, struct packet *p)
+{
+	int result = parse(skb, p);
+
 	if (result != PARSED)
 		return JUDGED(0, result, 0);
 	if (p->family)
@@ -48,14 +46,27 @@ __noinline __u64 decide(struct __sk_buff *skb, struct packet *p)
 		return JUDGED(0, PC_MALFORMED, 0);
 	if (result == PASSES && p->fragment == PC_FIRST)
 		fragment_note(p, &p->key, 2);
-	if (result != NOT_BASELINE)
-		return JUDGED(result == PASSES, PC_BASELINE, 0);
+	return result == NOT_BASELINE ? UNDECIDED : JUDGED(result == PASSES, PC_BASELINE, 0);
+}
+
+/* The full path. */
+__noinline __u64 decide(struct __sk_buff *skb, struct packet *p)
+{
+	__u64 judged = UNDECIDED;
+
+	if (!p)
+		return JUDGED(0, PC_CLOSED, 0);
+	if (p->plain)
+		fast_handover(p);
+	else
+		judged = decide_unread(skb, p);
+	if (judged != UNDECIDED)
+		return judged;
 	if (is_spoofed(p))
 		return JUDGED(0, PC_SPOOFED, 0);
 	if (p->fragment == PC_LATER)
 		return fragment_judge(p);
-	if (is_icmp_error(p))
-		judged = judge_error(skb, p);
+	judged = is_icmp_error(p) ? judge_error(skb, p) : 0;
 	if (judged)
 		return judged;
 	judged = judge_flow(p);
@@ -79,15 +90,17 @@ static __always_inline int handle(struct __sk_buff *skb, __u32 direction)
 	if (!slot)
 		return DROP;
 	word = *(volatile __u64 *)&slot->word;
-	if ((__u32)word && fast_accepts(skb, p, direction, number - 1, word))
-		return ACCEPT;
 	p->slot = number - 1;
 	p->direction = direction;
-	p->now = bpf_ktime_get_ns() + config_word(PC_CONFIG_CLOCK_OFFSET_NS);
-	__builtin_memset(&p->key, 0, sizeof(p->key));
-	load_interface(p, word);
 	p->length = skb->len;
-	p->segments = 1;
+	p->segments = skb->gso_segs ? skb->gso_segs : 1;
+	p->plain = p->absent = 0;
+	load_interface(p, word);
+	if ((__u32)word && fast_accepts(skb, p, direction))
+		return ACCEPT;
+	p->now = bpf_ktime_get_ns() + config_word(PC_CONFIG_CLOCK_OFFSET_NS);
+	if (!p->plain)
+		__builtin_memset(&p->key, 0, sizeof(p->key));
 	judged = (__u32)word ? decide(skb, p) : JUDGED(0, PC_CLOSED, 0);
 	p->counter = JUDGED_COUNTER(judged);
 	account(&(struct account){ .slot = p->slot,
