@@ -30,6 +30,7 @@ static __always_inline void adopt_merge(struct packet *p, struct pc_flow *flow, 
 		if (!swap_state(flow, old, low))
 			continue;
 		flow->idle_ns = idle_ns(p->interface, p->key.protocol, low);
+		hint(p, flow, p->key.protocol, old, low);
 		break;
 	}
 	if ((__s64)(adopted->seen - flow->seen) > 0)
@@ -63,6 +64,7 @@ static __always_inline void adopt_anew(struct packet *p, struct pc_flow *flow, c
 	flow->reason = value->reason;
 	flow->seen = value->seen;
 	*(volatile __u64 *)&flow->state = value->state;
+	place_gives_way(p->slot, flow->place, value->seen + value->idle_ns);
 }
 
 /* Whether the flow is one of ours now. It is judged again at its next packet. */
@@ -93,13 +95,15 @@ static __always_inline int adopt(struct packet *p, const struct pc_adopted *adop
 		adopt_anew(p, flow, value);
 		return 1;
 	}
-	value->place = place_find(p->slot);
-	if (value->place == PLACE_NONE)
+	value->place = place_take(p, value->seen + value->idle_ns);
+	if (value->place == PC_PLACE_NONE)
 		return 0;
+	if (!may_give_way(p->key.protocol, adopted->state))
+		place_stays(value->place);
 	error = bpf_map_update_elem(&flows, &p->key, value, BPF_NOEXIST);
 	if (!error)
 		return 1;
-	place_release(p->slot, value->place, &p->key);
+	place_release(value->place);
 	return error == EXISTS;
 }
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Flows: section 4. An entry is judged by its first direction whenever its generations are stale. No entry is evicted for room
- * but by place.h; expired ones count as absent. */
+ * but by search.h; expired ones count as absent. */
 #ifndef PORTCULLIS_FLOW_H
 #define PORTCULLIS_FLOW_H
 
-#include "place.h"
+#include "search.h"
 
 /* The key of a packet's flow; `has_flow` says whether it can have one (ICMP that is no echo has none). */
 static __always_inline void make_key(struct packet *p)
@@ -58,35 +58,38 @@ static __always_inline __u32 first_direction(__u32 state)
 	return state & PC_FLOW_FIRST_INGRESS ? PC_INGRESS : PC_EGRESS;
 }
 
-__noinline __u64 idle_ns(__u32 interface, __u32 protocol, __u32 state)
+static __always_inline __u64 idle_ns_inline(__u32 interface, __u32 protocol, __u32 state)
 {
 	if (protocol == UDP)
-		return pool_word(interface + PC_INTERFACE_IDLE_UDP_S) * PC_SECOND_NS;
+		return pool_word_inline(interface + PC_INTERFACE_IDLE_UDP_S) * PC_SECOND_NS;
 	if (protocol != TCP)
 		return PC_OTHER_NS;
 	if (is_closed(state) || (state & PC_FLOW_RESET))
-		return pool_word(interface + PC_INTERFACE_IDLE_CLOSED_S) * PC_SECOND_NS;
+		return pool_word_inline(interface + PC_INTERFACE_IDLE_CLOSED_S) * PC_SECOND_NS;
 	if (is_established(state))
-		return pool_word(interface + PC_INTERFACE_IDLE_ESTABLISHED_S) * PC_SECOND_NS;
+		return pool_word_inline(interface + PC_INTERFACE_IDLE_ESTABLISHED_S) * PC_SECOND_NS;
 	return PC_UNANSWERED_NS;
 }
 
-/* The state after an accepted packet. */
+__noinline __u64 idle_ns(__u32 interface, __u32 protocol, __u32 state)
+{
+	return idle_ns_inline(interface, protocol, state);
+}
+
+/* The state after an accepted packet. Bits are moved instead of asked for, so that the verifier follows one path. */
 static __always_inline __u32 next_state(__u32 state, const struct packet *p)
 {
-	int first = first_direction(state) == p->direction;
+	__u32 other = (state ^ p->direction) & PC_FLOW_FIRST_INGRESS;
 
-	state |= first ? PC_FLOW_SENT_FIRST : PC_FLOW_SENT_OTHER;
+	state |= PC_FLOW_SENT_FIRST << other;
 	if (p->protocol != TCP)
 		return state;
-	if (p->tcp_flags & TCP_FIN)
-		state |= first ? PC_FLOW_FIN_FIRST : PC_FLOW_FIN_OTHER;
+	state |= (p->tcp_flags & TCP_FIN) / TCP_FIN * PC_FLOW_FIN_FIRST << other;
 	if (p->tcp_flags & TCP_RST) {
 		state &= ~(PC_FLOW_ACK_FIRST | PC_FLOW_ACK_OTHER);
 		return state | PC_FLOW_RESET;
 	}
-	if (p->tcp_flags & TCP_ACK)
-		state |= first ? PC_FLOW_ACK_FIRST : PC_FLOW_ACK_OTHER;
+	state |= (p->tcp_flags & TCP_ACK) / TCP_ACK * PC_FLOW_ACK_FIRST << other;
 	if (is_established(state))
 		state &= ~PC_FLOW_RESET;
 	return state;
@@ -100,12 +103,17 @@ static __always_inline int swap_state(struct pc_flow *flow, __u64 old, __u32 low
 	return __sync_val_compare_and_swap(&flow->state, old, new) == old;
 }
 
-static __always_inline void gives_way_now(struct packet *p)
+/* Tells place.h whether a flow may give way, if that is not as it was. */
+static __always_inline void hint(struct packet *p, const struct pc_flow *flow, __u32 protocol, __u32 old, __u32 low)
 {
-	struct pc_slot *slot = slot_get(p->slot);
+	int gives_way = may_give_way(protocol, low);
 
-	if (slot)
-		slot->full_until = 0;
+	if (gives_way == may_give_way(protocol, old))
+		return;
+	if (gives_way)
+		place_gives_way(p->slot, flow->place, p->now + flow->idle_ns);
+	else
+		place_stays(flow->place);
 }
 
 /* What follows from an accepted packet by which the state became `low`. */
@@ -113,8 +121,7 @@ static __always_inline void advanced(struct packet *p, struct pc_flow *flow, __u
 {
 	flow->idle_ns = idle_ns(p->interface, p->protocol, low);
 	flow->seen = p->now;
-	if (may_give_way(p->protocol, low) && !may_give_way(p->protocol, old))
-		gives_way_now(p);
+	hint(p, flow, p->protocol, old, low);
 }
 
 /* Notes an accepted packet of a flow. */
@@ -168,8 +175,7 @@ __noinline int rejudge(struct packet *p, struct pc_flow_key *key, struct pc_flow
 		if (!swap_state(flow, old, low))
 			/* It changed meanwhile; this packet goes by the judgement, the next one judges again. */
 			return (low & PC_FLOW_BLOCKED) != 0;
-		if (low & PC_FLOW_BLOCKED)
-			gives_way_now(p);
+		hint(p, flow, key->protocol, old, low);
 		p->told = *flow;
 		tell(p, key, EVENT(kind, first_direction(old), JUDGED_REASON(judged)), JUDGED_COUNTER(judged));
 	}
@@ -199,52 +205,75 @@ static __always_inline __u64 first_state(struct packet *p, __u32 first)
 	return (incarnation << 32) | next_state(low, p);
 }
 
-/* Begins the flow of the packet at hand, anew if there is an entry. Returns 0 if there is no room. */
-__noinline int begin_flow(struct packet *p, __u64 judged, __u32 first)
+/* Begins the flow anew in the entry that is there, as `fresh`. 0: there is none, or it is being taken out. */
+__noinline int renew_flow(struct packet *p)
 {
-	struct pc_flow *value, *flow;
+	struct pc_flow *fresh, *flow;
+	__u64 old;
+
+	if (!p)
+		return 0;
+	fresh = &p->fresh;
+	flow = bpf_map_lookup_elem(&flows, &p->key);
+	if (!flow)
+		return 0;
+	old = *(volatile __u64 *)&flow->state;
+	p->told = *flow;
+	if (old & PC_FLOW_ENDING)
+		return 0;
+	/* First, so that it does not look expired once it is another's. */
+	flow->seen = fresh->seen;
+	if (__sync_val_compare_and_swap(&flow->state, old, fresh->state) != old)
+		return 0;
+	tell_end(p, &p->key, PC_END_REPLACED);
+	for (int i = 0; i < 2; i++) {
+		flow->packets[i] = fresh->packets[i];
+		flow->bytes[i] = fresh->bytes[i];
+	}
+	flow->judged = fresh->judged;
+	flow->idle_ns = fresh->idle_ns;
+	flow->began = fresh->began;
+	flow->counter = fresh->counter;
+	flow->reason = fresh->reason;
+	place_gives_way(p->slot, flow->place, fresh->seen + fresh->idle_ns);
+	return 1;
+}
+
+/* Begins the flow of the packet at hand, anew if there is an entry: `known` says that there was one. Returns 0 if there is no
+ * room. */
+__noinline int begin_flow(struct packet *p, __u64 judged, __u32 first, __u32 known)
+{
+	struct pc_flow *fresh;
 	int error;
 
 	if (!p)
 		return 0;
-	value = &p->fresh;
-	__builtin_memset(value, 0, sizeof(*value));
-	value->state = first_state(p, first);
-	value->idle_ns = idle_ns(p->interface, p->protocol, value->state);
-	value->packets[p->direction & 1] = p->segments;
-	value->bytes[p->direction & 1] = p->length;
-	flow = bpf_map_lookup_elem(&flows, &p->key);
-	if (flow) {
-		p->told = *flow;
-		tell_end(p, &p->key, PC_END_REPLACED);
-		for (int i = 0; i < 2; i++) {
-			flow->packets[i] = value->packets[i];
-			flow->bytes[i] = value->bytes[i];
-		}
-		flow->judged = p->judged;
-		flow->idle_ns = value->idle_ns;
-		flow->began = p->now;
-		flow->counter = JUDGED_COUNTER(judged);
-		flow->reason = JUDGED_REASON(judged);
-		flow->seen = p->now;
-		*(volatile __u64 *)&flow->state = value->state;
-		gives_way_now(p);
-	} else {
-		value->seen = value->began = p->now;
-		value->judged = p->judged;
-		value->slot = p->slot;
-		value->counter = JUDGED_COUNTER(judged);
-		value->reason = JUDGED_REASON(judged);
-		value->place = place_find(p->slot);
-		if (value->place == PLACE_NONE)
-			return 0;
-		error = bpf_map_update_elem(&flows, &p->key, value, BPF_NOEXIST);
-		if (error) {
-			place_release(p->slot, value->place, &p->key);
-			return error == EXISTS;
-		}
-		gives_way_now(p);
+	fresh = &p->fresh;
+	/* Read back each time, so that the verifier follows one path from there on. */
+	*(volatile __u64 *)&fresh->state = first_state(p, first);
+	*(volatile __u64 *)&fresh->idle_ns =
+		idle_ns_inline(p->interface, p->protocol, *(volatile __u64 *)&fresh->state);
+	fresh->seen = fresh->began = p->now;
+	fresh->judged = p->judged;
+	fresh->slot = p->slot;
+	fresh->counter = JUDGED_COUNTER(judged);
+	fresh->reason = JUDGED_REASON(judged);
+	fresh->packets[p->direction & 1] = p->segments;
+	fresh->packets[!p->direction] = 0;
+	fresh->bytes[p->direction & 1] = p->length;
+	fresh->bytes[!p->direction] = 0;
+	if (known && renew_flow(p))
+		goto begun;
+	*(volatile __u32 *)&fresh->place = place_take(p, p->now + *(volatile __u64 *)&fresh->idle_ns);
+	if (*(volatile __u32 *)&fresh->place == PC_PLACE_NONE)
+		return 0;
+	error = bpf_map_update_elem(&flows, &p->key, fresh, BPF_NOEXIST);
+	if (error) {
+		place_release(fresh->place);
+		/* Another processor has begun it, or is about to take it out; either way the packet is one of its own. */
+		return error == EXISTS;
 	}
+begun:
 	tell(p, &p->key, EVENT(PC_EVENT_NEW, first, JUDGED_REASON(judged)), JUDGED_COUNTER(judged));
 	return 1;
 }
@@ -267,7 +296,7 @@ static __always_inline int can_begin(const struct packet *p)
 }
 
 /* Section 4, pick-up: a packet out of a flow that ran before the policy came. */
-__noinline __u64 pick_up(struct packet *p)
+__noinline __u64 pick_up(struct packet *p, __u32 known)
 {
 	struct pc_slot *slot;
 	__u64 own, reverse, judged;
@@ -291,17 +320,17 @@ __noinline __u64 pick_up(struct packet *p)
 	else
 		return JUDGED(0, PC_NO_FLOW, 0);
 	judged = first == p->direction ? own : reverse;
-	return begin_flow(p, judged, first) ? judged : JUDGED(0, PC_FLOW_TABLE_FULL, 0);
+	return begin_flow(p, judged, first, known) ? judged : JUDGED(0, PC_FLOW_TABLE_FULL, 0);
 }
 
-/* Steps 7 to 10 for a packet that can begin a flow, in its own direction. */
-static __always_inline __u64 judge_first(struct packet *p)
+/* Steps 7 to 10 for a packet that can begin a flow, in its own direction. `known`: there is an entry for it. */
+static __always_inline __u64 judge_first(struct packet *p, __u32 known)
 {
 	__u64 judged = judge_key(&p->key, p->interface, p->direction);
 
 	if (!JUDGED_ACCEPT(judged) || !p->has_flow)
 		return judged;
-	return begin_flow(p, judged, p->direction) ? judged : JUDGED(0, PC_FLOW_TABLE_FULL, 0);
+	return begin_flow(p, judged, p->direction, known) ? judged : JUDGED(0, PC_FLOW_TABLE_FULL, 0);
 }
 
 /* Steps 4 to 10 for a packet that is no later fragment and no tracked ICMP error. */
@@ -311,7 +340,7 @@ static __always_inline __u64 judge_flow(struct packet *p)
 	__u64 judged;
 
 	if (!p->has_flow)
-		return judge_first(p);
+		return judge_first(p, 0);
 	flow = p->absent ? 0 : bpf_map_lookup_elem(&flows, &p->key);
 	if (flow && flow_is_live(flow, p->now) && !(is_tcp_syn(p) && !syn_belongs(p, flow->state))) {
 		if (!rejudge(p, &p->key, flow, 1)) {
@@ -320,13 +349,13 @@ static __always_inline __u64 judge_flow(struct packet *p)
 			return JUDGED(1, PC_TRACKED, flow->counter);
 		}
 		if (can_begin(p)) {
-			judged = judge_first(p);
+			judged = judge_first(p, 1);
 			if (JUDGED_ACCEPT(judged))
 				return judged;
 		}
 		return JUDGED(0, PC_BLOCKED, flow->counter);
 	}
-	return can_begin(p) ? judge_first(p) : pick_up(p);
+	return can_begin(p) ? judge_first(p, flow != 0) : pick_up(p, flow != 0);
 }
 
 #endif

@@ -24,8 +24,13 @@ PC_MAP(config, BPF_MAP_TYPE_ARRAY, PC_CONFIG_WORDS, __u32, __u64, BPF_F_MMAPABLE
 PC_MAP(slots, BPF_MAP_TYPE_ARRAY, 1024, __u32, struct pc_slot, BPF_F_MMAPABLE);
 PC_MAP(devices, BPF_MAP_TYPE_ARRAY, PC_DEVICE_BUCKETS, __u32, struct pc_device_bucket, BPF_F_MMAPABLE);
 PC_MAP(members, BPF_MAP_TYPE_HASH, 1 << 17, struct pc_member_key, __u64, BPF_F_NO_PREALLOC);
-PC_MAP(flows, BPF_MAP_TYPE_HASH, 1 << 18, struct pc_flow_key, struct pc_flow, BPF_F_NO_PREALLOC);
-PC_MAP(places, BPF_MAP_TYPE_HASH, 1 << 18, struct pc_place_key, struct pc_flow_key, BPF_F_NO_PREALLOC);
+/* Allocated as a whole: a flow never lacks memory that its place promises, and beginning one costs less than half. */
+PC_MAP(flows, BPF_MAP_TYPE_HASH, 1 << 18, struct pc_flow_key, struct pc_flow, 0);
+PC_MAP(places, BPF_MAP_TYPE_ARRAY, 1 << 18, __u32, struct pc_flow_key, 0);
+PC_MAP(place_words, BPF_MAP_TYPE_ARRAY, (1 << 18) / PC_WORD_PLACES, __u32, struct pc_place_word, BPF_F_MMAPABLE);
+PC_MAP(block_owners, BPF_MAP_TYPE_ARRAY, (1 << 18) / PC_BLOCK_PLACES, __u32, __u64, BPF_F_MMAPABLE);
+PC_MAP(slot_blocks, BPF_MAP_TYPE_ARRAY, 1024 * PC_SLOT_BLOCKS, __u32, __u64, BPF_F_MMAPABLE);
+PC_MAP(spare, BPF_MAP_TYPE_ARRAY, 1, __u32, struct pc_spare, BPF_F_MMAPABLE);
 PC_MAP(fragments, BPF_MAP_TYPE_LRU_HASH, 1 << 14, struct pc_fragment_key, struct pc_fragment, 0);
 PC_MAP(hits, BPF_MAP_TYPE_PERCPU_ARRAY, 1 << 16, __u32, struct pc_count, 0);
 /* A bit for each rule counter that is about to be given to another rule: the sweep takes it from the flows that name it. */
@@ -38,6 +43,20 @@ struct {
 } events SEC(".maps");
 
 enum pc_fragment_kind { PC_WHOLE, PC_FIRST, PC_LATER };
+
+/* A search for a place. In the notes and not on the stack, so that the verifier follows one path through the steps. */
+struct place_search {
+	__u64 now;
+	__u64 expires; /* least of those seen */
+	__u32 slot;
+	__u32 quota;
+	__u32 words; /* of places, in which the quota ends */
+	__u32 from;  /* the first to be looked at */
+	__u32 hole;  /* number of a block that the slot may have and has not */
+	__u32 found; /* place */
+	__u32 hand;
+	__u32 unused;
+};
 
 /* What is known of the packet at hand. */
 struct packet {
@@ -85,6 +104,7 @@ struct packet {
 	__u64 rows[PC_ROW_WORDS_MAX];
 	/* Working space: the flow that it begins. Calls nest too deep for one on the stack. */
 	struct pc_flow fresh;
+	struct place_search search;
 	/* Of no packet: the kernel's clock as it was first seen in a tick of this processor's. */
 	__u64 tick;
 	__u64 tick_ns;

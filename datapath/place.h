@@ -1,15 +1,33 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Quotas: every flow holds one of its slot's numbered places. When all are taken, a flow that may give way loses its own.
+/* Places: how many flows a slot may have, and who gives way. state.h says what a place is; which packets begin flows is not known
+ * here.
  *
- * The search goes round like the hand of a clock, so that a flood pays for few steps and starves nobody else's flows. An expired
- * entry goes first, if one stands near. */
+ * A new flow takes the next free bit of the slot's word at hand: one atomic operation, no search. When that word is full the
+ * slot's others are looked through, then a block is borrowed. What a slot may have is decided by nothing but which places exist
+ * for it, so there is no count that could drift, and its reserve is there whatever others do. Only when all is taken, a flow
+ * goes: one that has expired, if its word's `expires` says that there may be one, else the next that gives way, round and round
+ * like the hand of a clock, so that a flood pays for few steps and starves nobody else's flows. A packet pays for a bounded
+ * search: each of the slot's words a few times, and the flows of at most one.
+ *
+ * Why it holds when processors race:
+ * - A place belongs to whoever set its bit in `used`. Of a borrowed block that is so only if the block still is the slot's: the
+ *   claimer looks after it has set the bit. A block is given back by setting all of its bits at once, which succeeds only if none
+ *   is set; it loses its owner before they are cleared.
+ * - A flow ends by whoever has set PC_FLOW_ENDING in its state, by compare-and-swap of a state that was seen to be over or to give
+ *   way. The swap holds the incarnation too, so memory that is another flow's by now is left alone. Between that and the removal
+ *   the key is the ender's: nobody begins the flow anew (that is a swap of the same word) or ends it. So a place is released, or
+ *   taken over, once for each flow.
+ * - The place's key is written before the flow is inserted, and a flow is removed before its place is. A flow in the map therefore
+ *   has its place; a place without a flow is on its way, or leaked by meddling with the maps. The sweep frees it if two sweeps in
+ *   turn found it so, and finds a place for a flow that has none.
+ * - `gives_way`, `expires` and `places_expire` are hints. A hint that is wrong costs a look at a flow or makes one be overlooked
+ *   until the sweep has put it right; what is done to a flow is decided by its own state. */
 #ifndef PORTCULLIS_PLACE_H
 #define PORTCULLIS_PLACE_H
 
 #include "event.h"
 #include "parse.h"
 
-#define PLACE_NONE (~0u)
 /* EEXIST of a map: another processor was first. */
 #define EXISTS (-17)
 
@@ -64,18 +82,6 @@ static __always_inline void tell_end(struct packet *p, struct pc_flow_key *key, 
 	tell(p, key, EVENT_END(&p->told, cause), p->told.counter);
 }
 
-struct place_search {
-	struct pc_flow_key key;   /* of the entry at hand */
-	__u64 now;
-	__u32 slot;
-	__u32 quota;
-	__u32 hand;
-	__u32 full;
-	__u32 looked_around;
-	__u32 candidate;
-	__u32 found;
-};
-
 static __always_inline int same_flow(const struct pc_flow_key *a, const struct pc_flow_key *b)
 {
 	return a->handle == b->handle && same_address(a->local, b->local) && same_address(a->remote, b->remote) &&
@@ -83,119 +89,166 @@ static __always_inline int same_flow(const struct pc_flow_key *a, const struct p
 	       a->family == b->family && a->asker == b->asker;
 }
 
-/* Gives up the place of a flow, unless another has it by now; exactly one caller succeeds. */
-static __always_inline int place_release(__u32 slot, __u32 place, const struct pc_flow_key *flow)
+/* Whether a is earlier than b. */
+static __always_inline int is_before(__u64 a, __u64 b)
 {
-	struct pc_place_key key = { .slot = slot, .place = place };
-	struct pc_flow_key *holder = bpf_map_lookup_elem(&places, &key);
-	struct pc_slot *s = slot_get(slot);
-
-	if (!s || !holder || !same_flow(holder, flow) || bpf_map_delete_elem(&places, &key))
-		return 0;
-	__sync_fetch_and_add(&s->places_used, -1ull);
-	return 1;
+	return (__s64)(a - b) < 0;
 }
 
-#define PLACE_OURS 1
-#define PLACE_ANOTHERS 0
-#define PLACE_NO_ROOM (-1)
-
-static __always_inline int place_claim(__u32 slot, __u32 place, struct pc_flow_key *mine)
+static __always_inline struct pc_place_word *place_word(__u32 place)
 {
-	struct pc_place_key key = { .slot = slot, .place = place };
-	struct pc_slot *s = slot_get(slot);
-	int error;
+	__u32 index = place / PC_WORD_PLACES;
 
+	return bpf_map_lookup_elem(&place_words, &index);
+}
+
+static __always_inline __u64 place_bit(__u32 place)
+{
+	return 1ull << (place % PC_WORD_PLACES);
+}
+
+static __always_inline __u64 *block_owner(__u32 block)
+{
+	return bpf_map_lookup_elem(&block_owners, &block);
+}
+
+static __always_inline struct pc_spare *spare_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&spare, &zero);
+}
+
+/* Where it is written which block is the slot's of a number; of its reserve it is written nowhere. */
+static __always_inline __u64 *block_entry(__u32 slot, __u32 number)
+{
+	__u32 at = slot * PC_SLOT_BLOCKS + number;
+
+	return bpf_map_lookup_elem(&slot_blocks, &at);
+}
+
+/* The slot's block of a number; PC_PLACE_NONE: it has none. */
+static __always_inline __u32 block_of(__u32 slot, __u32 number)
+{
+	__u64 *entry;
+
+	if (number == 0)
+		return slot;
+	entry = block_entry(slot, number);
+	return entry ? (__u32)*(volatile __u64 *)entry - 1 : PC_PLACE_NONE;
+}
+
+/* Of a word of the slot's own count, the bits below the quota. */
+static __always_inline __u64 bits_below(__u32 quota, __u32 word)
+{
+	__s32 left = quota - word * PC_WORD_PLACES;
+
+	if (left <= 0)
+		return 0;
+	return left >= PC_WORD_PLACES ? ~0ull : (1ull << left) - 1;
+}
+
+/* Words of the slot's own count that reach below the quota. */
+static __always_inline __u32 words_below(__u32 quota)
+{
+	return (quota < PC_SLOT_BLOCKS * PC_BLOCK_PLACES ? quota + PC_WORD_PLACES - 1 : PC_SLOT_BLOCKS * PC_BLOCK_PLACES) /
+	       PC_WORD_PLACES;
+}
+
+/* Notes that a flow of the word may end at `expires`. */
+static __always_inline void expires_by(struct pc_slot *slot, struct pc_place_word *at, __u64 expires)
+{
+	if (!at->expires || is_before(expires, at->expires))
+		at->expires = expires;
+	if (!slot->places_expire || is_before(expires, slot->places_expire))
+		slot->places_expire = expires;
+}
+
+/* Gives back a place. */
+static __always_inline void place_release(__u32 place)
+{
+	struct pc_place_word *at = place_word(place);
+	__u32 block = place / PC_BLOCK_PLACES, slot = block, number = 0;
+	struct pc_spare *lent = spare_get();
+	__u64 *owner = block_owner(block);
+	struct pc_slot *s;
+
+	if (!at || !lent || !owner || !(__sync_fetch_and_and(&at->used, ~place_bit(place)) & place_bit(place)))
+		return;
+	if (block >= lent->first) {
+		__u64 whose = *(volatile __u64 *)owner;
+
+		slot = (__u32)whose - 1;
+		number = whose >> 32;
+	}
+	s = slot_get(slot);
 	if (!s)
-		return PLACE_NO_ROOM;
-	error = bpf_map_update_elem(&places, &key, mine, BPF_NOEXIST);
-	if (error)
-		return error == EXISTS ? PLACE_ANOTHERS : PLACE_NO_ROOM;
-	__sync_fetch_and_add(&s->places_used, 1);
-	s->places_hand = place + 1;
-	return PLACE_OURS;
+		return;
+	if (*(volatile __u64 *)&s->places_claim == PC_NO_ROOM)
+		s->places_claim = number * PC_BLOCK_WORDS + place % PC_BLOCK_PLACES / PC_WORD_PLACES;
+	s->full_until = 0;
 }
 
-/* Ends the flow that holds a place and takes the place. */
-__noinline int place_take_over(__u32 slot, __u32 place)
+/* A place in a word that the slot counts as its own `word`; PC_PLACE_NONE: it is full, another processor was quicker, or the
+ * block is not the slot's any more. */
+static __always_inline __u32 claim_in(__u32 slot, __u32 word, __u32 quota)
 {
-	struct pc_place_key place_key = { .slot = slot, .place = place };
-	struct pc_flow_key key, *holder = bpf_map_lookup_elem(&places, &place_key);
-	struct packet *p = notes_get();
-	struct pc_flow *flow;
+	__u32 number = word / PC_BLOCK_WORDS, block = block_of(slot, number);
+	__u32 first = block * PC_BLOCK_PLACES + word % PC_BLOCK_WORDS * PC_WORD_PLACES;
+	struct pc_place_word *at = place_word(first);
+	__u64 open, bit;
 
-	if (!p)
-		return PLACE_NO_ROOM;
-	if (holder) {
-		key = *holder;
-		flow = bpf_map_lookup_elem(&flows, &key);
-		/* Before it is deleted: its memory may be another flow's at once. */
-		if (flow)
-			p->told = *flow;
-		if (flow && !bpf_map_delete_elem(&flows, &key))
-			tell_end(p, &key, PC_END_GAVE_WAY);
-		place_release(slot, place, &key);
+	if (!at || block == PC_PLACE_NONE)
+		return PC_PLACE_NONE;
+	open = ~*(volatile __u64 *)&at->used & bits_below(quota, word);
+	bit = open & -open;
+	if (!bit || (__sync_fetch_and_or(&at->used, bit) & bit))
+		return PC_PLACE_NONE;
+	if (number) {
+		__u64 *owner = block_owner(block);
+
+		if (!owner || *(volatile __u64 *)owner != ((__u64)number << 32 | (slot + 1))) {
+			__sync_fetch_and_and(&at->used, ~bit);
+			return PC_PLACE_NONE;
+		}
 	}
-	return place_claim(slot, place, &p->key);
+	__sync_fetch_and_or(&at->gives_way, bit);
+	if (at->doubted & bit)
+		__sync_fetch_and_and(&at->doubted, ~bit);
+	return first + lowest_bit(bit);
 }
 
-static long place_step(__u32 i, struct place_search *search)
+/* The same where it is not the common case. */
+__noinline __u32 place_claim(__u32 slot, __u32 word, __u32 quota)
 {
-	struct pc_place_key place_key = { .slot = search->slot };
-	struct pc_flow_key *holder;
-	struct pc_flow *flow;
-	__u32 place = (search->hand + i) % search->quota;
-	int taken;
+	__u32 place = claim_in(slot, word, quota);
 
-	place_key.place = place;
-	holder = bpf_map_lookup_elem(&places, &place_key);
-	flow = 0;
-	if (holder) {
-		search->key = *holder;
-		flow = bpf_map_lookup_elem(&flows, &search->key);
-	}
-	if (!flow || !flow_is_live(flow, search->now)) {
-		taken = place_take_over(search->slot, place);
-		if (taken == PLACE_OURS)
-			search->found = place;
-		/* Where the table of all interfaces is full, no other place can be had either. */
-		return taken != PLACE_ANOTHERS;
-	}
-	if (search->candidate == PLACE_NONE && may_give_way(search->key.protocol, flow->state))
-		search->candidate = place;
-	if (search->candidate == PLACE_NONE || !search->full)
-		return 0;
-	search->looked_around++;
-	return search->looked_around > PC_LOOK_AROUND;
+	/* Once more, for the processor that was not quick enough. */
+	return place == PC_PLACE_NONE ? claim_in(slot, word, quota) : place;
 }
 
-/* A place for the flow of the packet at hand; PLACE_NONE: the quota is used up by flows that do not give way. */
-__noinline __u32 place_find(__u32 number)
+/* The slot's flow at this place, which idles out at `expires`, has become one that may give way. */
+__noinline int place_gives_way(__u32 number, __u32 place, __u64 expires)
 {
-	struct place_search search = { .candidate = PLACE_NONE, .found = PLACE_NONE };
+	struct pc_place_word *at = place_word(place);
 	struct pc_slot *slot = slot_get(number);
-	struct packet *p = notes_get();
-	__u64 quota;
 
-	if (!slot || !p)
-		return PLACE_NONE;
-	quota = pool_word(p->interface + PC_INTERFACE_QUOTA);
-	if (quota == 0)
-		return PLACE_NONE;
-	search.quota = quota;
-	search.now = p->now;
-	search.slot = number;
-	search.hand = slot->places_hand % search.quota;
-	search.full = slot->places_used >= quota;
-	if (search.full && (__s64)(slot->full_until - p->now) > 0)
-		return PLACE_NONE;
-	bpf_loop(search.quota, place_step, &search, 0);
-	if (search.found != PLACE_NONE)
-		return search.found;
-	if (search.candidate != PLACE_NONE && place_take_over(number, search.candidate) == PLACE_OURS)
-		return search.candidate;
-	slot->full_until = p->now + PC_FULL_NS;
-	return PLACE_NONE;
+	if (!at || !slot)
+		return 0;
+	__sync_fetch_and_or(&at->gives_way, place_bit(place));
+	expires_by(slot, at, expires);
+	slot->full_until = 0;
+	return 0;
+}
+
+/* …one that may not. */
+__noinline int place_stays(__u32 place)
+{
+	struct pc_place_word *at = place_word(place);
+
+	if (at)
+		__sync_fetch_and_and(&at->gives_way, ~place_bit(place));
+	return 0;
 }
 
 #endif

@@ -131,61 +131,7 @@ int pc_ingress(struct __sk_buff *skb)
 	return handle(skb, PC_INGRESS);
 }
 
-struct sweep {
-	__u32 slot; /* + 1; 0: any */
-	__u32 ended;
-};
-
-/* A rule that is gone decides on no flow any more; its counter will be another's. */
-static __always_inline void forget_retired(struct pc_flow *flow)
-{
-	__u32 counter = flow->counter - 1, index = counter / 64;
-	__u64 *bits;
-
-	if (!flow->counter)
-		return;
-	bits = bpf_map_lookup_elem(&retired, &index);
-	if (bits && (*(volatile __u64 *)bits >> (counter % 64) & 1))
-		flow->counter = 0;
-}
-
-/* Ends an expired flow, or any flow of the wanted slot. */
-static long sweep_flow(void *map, struct pc_flow_key *key, struct pc_flow *flow, struct sweep *sweep)
-{
-	struct packet *p = notes_get();
-	struct pc_flow_key copy = *key;
-
-	if (!p)
-		return 1;
-	if (sweep->slot ? flow->slot + 1 != sweep->slot : flow_is_live(flow, p->now)) {
-		forget_retired(flow);
-		return 0;
-	}
-	p->told = *flow;
-	if (bpf_map_delete_elem(&flows, key))
-		return 0;
-	place_release(p->told.slot, p->told.place, &copy);
-	p->slot = p->told.slot;
-	tell_end(p, &copy, PC_END_FORGOTTEN);
-	sweep->ended++;
-	return 0;
-}
-
-/* Run by the user side, never attached: removes expired flows (mark 0), or those of slot mark - 1. cb[0]: how many. */
-SEC("classifier")
-int pc_sweep(struct __sk_buff *skb)
-{
-	struct sweep sweep = { .slot = skb->mark };
-	struct packet *p = notes_get();
-
-	if (!p)
-		return DROP;
-	p->now = bpf_ktime_get_ns() + config_word(PC_CONFIG_CLOCK_OFFSET_NS);
-	p->length = 0;
-	bpf_for_each_map_elem(&flows, sweep_flow, &sweep, 0);
-	skb->cb[0] = sweep.ended;
-	return DROP;
-}
+#include "sweep.h"
 
 /* Run by the user side, never attached: takes over the flow of an older layout that the frame holds. cb[0]: adopt_outcome. */
 SEC("classifier")

@@ -49,15 +49,16 @@ enum pc_config_word {
 struct pc_slot {
 	__u64 word;            /* (generation << 32) | pool offset of the INTERFACE blob; 0: nothing passes */
 	__u64 pick_up_until;   /* in 'now'; 0: no pick-up */
-	__u64 unused[6];
-	__u64 places_used;     /* flow entries */
-	__u64 places_hand;     /* where the search for a place goes on */
+	__u64 blocks;          /* blocks of places beyond its reserve */
+	__u64 unused[5];
+	__u64 places_claim;    /* word of places, counted in the slot's own, with room for the next flow; PC_NO_ROOM: none has any */
+	__u64 places_hand;     /* place, counted in the slot's own, where the search for a flow that gives way goes on */
 	__u64 full_until;      /* in 'now': no place was found, and none is looked for before this */
 	__u64 events_second;   /* the second that events_count is about */
 	__u64 events_count;
 	__u64 events_lost;
 	__u64 incarnation;     /* raised for every flow begun */
-	__u64 unused2;
+	__u64 places_expire;   /* in 'now': none of its flows idles out before, if nobody erred; place.h */
 };
 
 /* Value of the `devices` map. A device is led to a slot by a word (device number << 32) | (slot + 1) anywhere in the bucket
@@ -100,6 +101,7 @@ struct pc_flow_key {
 #define PC_FLOW_ACK_OTHER 0x080u
 #define PC_FLOW_FIN_FIRST 0x100u
 #define PC_FLOW_FIN_OTHER 0x200u
+#define PC_FLOW_ENDING 0x400u     /* whoever set it takes the entry out of the map; nobody else does */
 
 /* Value of the `flows` map. */
 struct pc_flow {
@@ -109,7 +111,7 @@ struct pc_flow {
 	__u64 idle_ns; /* how long it lives after `seen` */
 	__u64 began;
 	__u32 slot;
-	__u32 place;
+	__u32 place;   /* its place in `places`; PC_PLACE_NONE: the next sweep finds it one */
 	__u32 counter; /* number + 1 of the counter of the rule that decides on it now; 0: none */
 	__u32 reason;  /* of its last accept */
 	__u64 packets[2]; /* let through, by direction */
@@ -131,10 +133,35 @@ struct pc_adopted {
 	__u32 reason;
 };
 
-/* Key of the `places` map: the numbered places of a slot's flows; the value is a flow's key. */
-struct pc_place_key {
-	__u32 slot;
-	__u32 place;
+/* Every flow holds a place: an element of the `places` array, whose value is the flow's key. Places come in blocks. The block of
+ * a slot's number is its reserve, which is never another's; the blocks from pc_spare.first on are lent to slots and given back.
+ * A slot counts its own places from 0: the reserve, and then the blocks that its row of the `slot_blocks` array names (block + 1;
+ * 0: none). It may use those below its quota. */
+#define PC_WORD_PLACES 64
+#define PC_BLOCK_WORDS 4
+#define PC_BLOCK_PLACES 256
+/* Most blocks of a slot, its reserve included: the largest quota. */
+#define PC_SLOT_BLOCKS 256
+#define PC_PLACE_NONE 0xffffffffu
+#define PC_NO_ROOM (~0ull)
+
+/* Value of the `place_words` array: 64 places, a bit each. */
+struct pc_place_word {
+	__u64 used;
+	__u64 gives_way; /* a hint: its flow may give way */
+	__u64 expires;   /* in 'now', a hint: none of its flows idles out before */
+	__u64 doubted;   /* a sweep found no flow at it */
+};
+
+/* Value of the `block_owners` array: (number in the slot's own count << 32) | (slot + 1); 0: nobody's. Reserves have none. */
+
+/* Value of the one element of `spare`: the blocks that are lent. */
+struct pc_spare {
+	__u64 first;
+	__u64 end;
+	__u64 taken;
+	__u64 hand;  /* where the search for a free one goes on */
+	__u64 sweep; /* block at which the next sweep looks for places without a flow */
 };
 
 /* Key of the `fragments` map. */
@@ -209,8 +236,8 @@ struct pc_event {
 #define PC_OTHER_NS (30 * PC_SECOND_NS)
 /* A flow's `seen` is written at most this often. */
 #define PC_SEEN_STEP_NS 1000000ull
-/* Live entries that are looked at, beyond one that may give way, in search of one that has expired. */
-#define PC_LOOK_AROUND 64
+/* Blocks in which one sweep looks for places without a flow. */
+#define PC_SWEEP_BLOCKS 16
 /* After a search for a place in vain the next waits this long, unless an entry becomes one that gives way. */
 #define PC_FULL_NS (100 * 1000000ull)
 

@@ -81,6 +81,12 @@ pub const VSWITCH_IPV6_PREFIX_LENGTH: u8 = 64;
 pub const USER_CIDRS_MAX: usize = 3;
 /// Live flows of one interface.
 pub const FLOWS_PER_INTERFACE_DEFAULT: u32 = 16_384;
+/// Live flows that one interface can always have, whatever others have.
+pub const FLOWS_PER_INTERFACE_RESERVED: u32 = 256;
+/// Most live flows that one interface may be allowed.
+pub const FLOWS_PER_INTERFACE_MAX: u32 = 65_536;
+/// Live flows that all interfaces of a host share beyond what is reserved for each.
+pub const FLOWS_SHARED: u32 = 131_072;
 /// Most accounts of a server.
 pub const ACCOUNTS_MAX: usize = 10_000;
 /// Shortest and longest life of a temporary key: a quarter of an hour to half a day.

@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use portcullis_core::limits::FLOWS_PER_INTERFACE_RESERVED;
 use portcullis_testkit::{capability, endurance, lab};
 
 #[test]
@@ -34,5 +35,5 @@ fn floods_at_a_full_table_cut_nobody_elses_connections() {
     }
     let found = endurance::flood(30_000).unwrap();
     println!("{found:?}");
-    assert_eq!(found.survived, 300);
+    assert_eq!((found.survived, found.late), (300, FLOWS_PER_INTERFACE_RESERVED.into()));
 }

@@ -217,6 +217,8 @@ fn a_thousand_interfaces_on_twenty_policies_fit_into_a_hundred_megabytes() {
     assert!(pool < sizes.pool_words as usize, "{pool}");
     println!("{} MiB of maps beside flows", sizes.policy_bytes(2) >> 20);
     assert!(sizes.policy_bytes(2) <= 100 << 20);
+    // As README.md says.
+    assert_eq!((sizes.places(), sizes.flow_bytes() / 1_000_000), (393_216, 101));
 }
 
 #[test]

@@ -34,19 +34,32 @@ pub(super) const CONFIG_FLAG_ANY_LINK_LOCAL: u64 = 1;
 pub(super) const SLOT_WORDS: usize = 16;
 pub(super) const SLOT_WORD: usize = 0;
 pub(super) const SLOT_PICK_UP_UNTIL: usize = 1;
-pub(super) const SLOT_PLACES_USED: usize = 8;
+pub(super) const SLOT_BLOCKS_LENT: usize = 2;
+pub(super) const SLOT_PLACES_CLAIM: usize = 8;
 pub(super) const SLOT_EVENTS_LOST: usize = 13;
 
 /// Buckets of the `devices` map, and the places of one.
 pub(super) const DEVICE_BUCKETS: usize = 1024;
 pub(super) const DEVICES_PER_BUCKET: usize = 8;
 
+/// Places that a word speaks of, words that speak of a block, places of a block.
+pub(super) const WORD_PLACES: u32 = 64;
+pub(super) const BLOCK_WORDS: u32 = 4;
+pub(super) const BLOCK_PLACES: u32 = 256;
+/// Blocks that a slot may have, its reserve included.
+pub(super) const SLOT_BLOCKS: u32 = 256;
+/// Words of the value of `place_words`; the first says which places are used.
+pub(super) const PLACE_WORD_WORDS: usize = 4;
+/// Words of `spare`.
+pub(super) const SPARE_WORDS: usize = 5;
+pub(super) const SPARE_FIRST: usize = 0;
+pub(super) const SPARE_END: usize = 1;
+
 /// In `cb[0]`: the packet was accepted; the low byte is the reason.
 pub(super) const CB_ACCEPT: u32 = 0x100;
 
 pub(super) const MEMBER_KEY_BYTES: usize = 32;
 pub(super) const FLOW_KEY_BYTES: usize = 48;
-#[cfg(test)]
 pub(super) const FLOW_BYTES: usize = 88;
 /// Where the flow of an older layout begins in the frame that is handed to `pc_adopt`.
 const ADOPTED_AT: usize = 16;
@@ -390,6 +403,8 @@ impl Event {
 mod tests {
     use std::collections::BTreeMap;
 
+    use portcullis_core::limits;
+
     use super::*;
 
     const HEADER: &str = include_str!("../../../../datapath/state.h");
@@ -473,12 +488,18 @@ mod tests {
         for (field, word) in [
             ("word", SLOT_WORD),
             ("pick_up_until", SLOT_PICK_UP_UNTIL),
-            ("places_used", SLOT_PLACES_USED),
+            ("blocks", SLOT_BLOCKS_LENT),
+            ("places_claim", SLOT_PLACES_CLAIM),
             ("events_lost", SLOT_EVENTS_LOST),
         ] {
             assert_eq!(slot[field], word * 8, "{field}");
         }
         assert_eq!(size("pc_device_bucket"), DEVICES_PER_BUCKET * 8);
+        assert_eq!(size("pc_place_word"), PLACE_WORD_WORDS * 8);
+        assert_eq!(layout("pc_place_word")["used"], 0);
+        assert_eq!(size("pc_spare"), SPARE_WORDS * 8);
+        let spare = layout("pc_spare");
+        assert_eq!(["first", "end"].map(|field| spare[field] / 8), [SPARE_FIRST, SPARE_END]);
         assert_eq!(size("pc_member_key"), MEMBER_KEY_BYTES);
         assert_eq!(size("pc_flow_key"), FLOW_KEY_BYTES);
         assert_eq!(size("pc_flow"), FLOW_BYTES);
@@ -511,6 +532,13 @@ mod tests {
     }
 
     #[test]
+    fn a_block_is_the_reserve_and_the_largest_quota_is_all_blocks() {
+        assert_eq!(BLOCK_PLACES, BLOCK_WORDS * WORD_PLACES);
+        assert_eq!(BLOCK_PLACES, limits::FLOWS_PER_INTERFACE_RESERVED);
+        assert_eq!(SLOT_BLOCKS * BLOCK_PLACES, limits::FLOWS_PER_INTERFACE_MAX);
+    }
+
+    #[test]
     fn numbers_are_the_header_s() {
         for (name, value) in [
             ("PC_CONFIG_MEMBERSHIP", CONFIG_MEMBERSHIP),
@@ -529,6 +557,10 @@ mod tests {
             ("PC_CB_ACCEPT", CB_ACCEPT as usize),
             ("PC_REASON_STRIDE", REASON_STRIDE),
             ("PC_ADOPTED_AT", ADOPTED_AT),
+            ("PC_WORD_PLACES", WORD_PLACES as usize),
+            ("PC_BLOCK_WORDS", BLOCK_WORDS as usize),
+            ("PC_BLOCK_PLACES", BLOCK_PLACES as usize),
+            ("PC_SLOT_BLOCKS", SLOT_BLOCKS as usize),
             ("PC_FLOW_FIRST_INGRESS", FLOW_FIRST_INGRESS as usize),
             ("PC_FLOW_BLOCKED", FLOW_BLOCKED as usize),
         ] {

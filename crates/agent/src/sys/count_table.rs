@@ -3,11 +3,13 @@
 //! Reads only.
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use super::abi;
 use super::call::Map;
 use super::counters;
 use super::datapath::processors;
+use super::places::Places;
 use super::words::Words;
 use crate::kernel::{Count, ReasonCount};
 
@@ -17,13 +19,19 @@ pub struct CountTable {
     hits: Map,
     reasons: Map,
     slots: Words,
+    places: Arc<Places>,
 }
 
 impl CountTable {
-    pub(super) fn new(hits: OwnedFd, reasons: OwnedFd, slots: Words) -> io::Result<Self> {
+    pub(super) fn new(
+        hits: OwnedFd,
+        reasons: OwnedFd,
+        slots: Words,
+        places: Arc<Places>,
+    ) -> io::Result<Self> {
         let processors = processors()?;
         let (hits, reasons) = (Map::new(hits, processors)?, Map::new(reasons, processors)?);
-        Ok(Self { hits, reasons, slots })
+        Ok(Self { hits, reasons, slots, places })
     }
 
     /// What a rule counter holds.
@@ -38,7 +46,7 @@ impl CountTable {
 
     /// Flow entries of a slot, expired ones too.
     pub fn flow_count(&self, slot: u32) -> u64 {
-        self.slot_field(slot, abi::SLOT_PLACES_USED)
+        self.places.used(slot)
     }
 
     /// Events of a slot that the kernel left out.

@@ -82,6 +82,6 @@ impl Datapath {
 
     /// Flow entries of a slot, expired ones too.
     pub fn flow_count(&self, slot: u32) -> u64 {
-        self.slot_field(slot, abi::SLOT_PLACES_USED)
+        self.places().used(slot)
     }
 }

@@ -6,6 +6,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
+use std::sync::Arc;
 
 use portcullis_compile::members::MemberKey;
 use portcullis_core::net::Family;
@@ -16,6 +17,7 @@ use super::abi::{self, CONFIG_WORDS, SLOT_WORDS};
 use super::call::{self, Map, TestContext};
 use super::devices::DeviceTable;
 use super::hooks::{self, Hook, Hooks, Standing};
+use super::places::Places;
 use super::told::Told;
 use super::words::Words;
 use super::{CountTable, Events, FlowTable, Instance, Sizes, object, upgrade};
@@ -35,7 +37,6 @@ const EVENTS_PER_SECOND: u64 = 1000;
 pub(super) struct Maps {
     members: Map,
     pub(super) flows: Map,
-    places: Map,
     fragments: Map,
     pub(super) hits: Map,
     pub(super) reasons: Map,
@@ -66,6 +67,7 @@ pub struct Datapath {
     told: Told,
     retired: Words,
     devices: DeviceTable,
+    places: Arc<Places>,
 }
 
 /// What became of a flow that was handed over.
@@ -137,10 +139,10 @@ impl Datapath {
         let (pool, config, slots) = (map("pool")?, map("config")?, map("slots")?);
         let retired = map("retired")?;
         let devices = map("devices")?;
+        let places = Arc::new(Places::open(&mut map, slots.entries)?);
         let maps = Maps {
             members: map("members")?,
             flows: map("flows")?,
-            places: map("places")?,
             fragments: map("fragments")?,
             hits: map("hits")?,
             reasons: map("reasons")?,
@@ -172,6 +174,7 @@ impl Datapath {
             slot_count,
             devices: DeviceTable::map(devices.descriptor())?,
             retired: Words::map(retired.descriptor(), retired.entries as usize)?,
+            places,
             maps,
             programs,
         })
@@ -183,6 +186,10 @@ impl Datapath {
 
     pub(super) fn maps(&self) -> &Maps {
         &self.maps
+    }
+
+    pub(super) fn places(&self) -> &Places {
+        &self.places
     }
 
     /// What stands at devices, in the order of [`hooks::HOOKS`].
@@ -465,6 +472,7 @@ impl Datapath {
             self.maps.hits.descriptor().try_clone_to_owned()?,
             self.maps.reasons.descriptor().try_clone_to_owned()?,
             Words::map(self.slots_map.as_fd(), self.slot_count as usize * SLOT_WORDS)?,
+            Arc::clone(&self.places),
         )
     }
 
@@ -542,13 +550,16 @@ impl Datapath {
 
     /// Forgets every flow and fragment, whoever they belong to: for tests, one entry at a time.
     pub fn forget_everything(&self) -> io::Result<()> {
-        for map in [&self.maps.flows, &self.maps.places, &self.maps.fragments] {
+        for map in [&self.maps.flows, &self.maps.fragments] {
             while let Some(key) = map.next_key(None)? {
                 map.delete(&key)?;
             }
         }
-        (0..self.slot_count).try_for_each(|slot| {
-            self.slots.store(slot as usize * SLOT_WORDS + abi::SLOT_PLACES_USED, 0)
+        self.places.clear()?;
+        (0..self.slot_count as usize).try_for_each(|slot| {
+            [abi::SLOT_BLOCKS_LENT, abi::SLOT_PLACES_CLAIM]
+                .into_iter()
+                .try_for_each(|field| self.slots.store(slot * SLOT_WORDS + field, 0))
         })
     }
 }

@@ -27,11 +27,14 @@ mod instance;
 mod kernel;
 mod links;
 mod object;
+mod places;
 mod probe;
 mod size;
 mod told;
 mod upgrade;
 mod words;
+
+use portcullis_core::limits::FLOWS_SHARED;
 
 pub use abi::{EndCause, Event, EventKind, FlowEntry, FlowKey, Traffic};
 pub use count_table::CountTable;
@@ -54,7 +57,7 @@ pub struct Sizes {
     pub slots: u32,
     /// Prefixes of group members.
     pub members: u32,
-    /// Flows of all interfaces.
+    /// Flows of all interfaces beyond what each has in reserve; rounded up to whole blocks.
     pub flows: u32,
     /// Datagrams in fragments under way.
     pub fragments: u32,
@@ -66,6 +69,10 @@ pub struct Sizes {
 
 /// What the kernel keeps for each entry of a hash beside key and value, rounded up.
 const HASH_ENTRY_BYTES: u64 = 64;
+/// What it keeps for each that there may be in a hash that is allocated as a whole, and for each of
+/// its buckets, whose number is a power of two.
+const ELEMENT_BYTES: u64 = 48;
+const BUCKET_BYTES: u64 = 16;
 
 impl Sizes {
     /// Kernel memory for policy, members and counts when all of it is in use, on a machine of so
@@ -82,6 +89,26 @@ impl Sizes {
     }
 }
 
+impl Sizes {
+    /// Flows that there is room for: the reserve of each slot, and what is shared.
+    pub fn places(&self) -> u32 {
+        let blocks = self.slots.saturating_add(self.flows.div_ceil(abi::BLOCK_PLACES));
+        blocks.saturating_mul(abi::BLOCK_PLACES)
+    }
+
+    /// Kernel memory for flows, however many there are: it is allocated as a whole.
+    pub fn flow_bytes(&self) -> u64 {
+        let places = u64::from(self.places());
+        let entry = (abi::FLOW_KEY_BYTES + abi::FLOW_BYTES) as u64 + ELEMENT_BYTES;
+        let place = abi::FLOW_KEY_BYTES as u64;
+        let words = places / u64::from(abi::WORD_PLACES) * abi::PLACE_WORD_WORDS as u64;
+        let slot_blocks = u64::from(self.slots) * u64::from(abi::SLOT_BLOCKS);
+        places * (entry + place)
+            + places.next_power_of_two() * BUCKET_BYTES
+            + (words + slot_blocks) * 8
+    }
+}
+
 impl Default for Sizes {
     /// Enough for a host of about a thousand interfaces.
     fn default() -> Self {
@@ -89,7 +116,7 @@ impl Default for Sizes {
             pool_words: 1 << 22,
             slots: 1024,
             members: 1 << 17,
-            flows: 1 << 18,
+            flows: FLOWS_SHARED,
             fragments: 1 << 14,
             counters: 1 << 16,
             event_bytes: 1 << 20,

@@ -12,14 +12,16 @@ use aya::programs::SchedClassifier;
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
 
 use super::Sizes;
-use super::abi::{COUNTERS_PER_WORD, REASON_STRIDE, SLOT_WORDS};
+use super::abi::{
+    BLOCK_PLACES, COUNTERS_PER_WORD, REASON_STRIDE, SLOT_BLOCKS, SLOT_WORDS, WORD_PLACES,
+};
 
 /// The kernel program, compiled by `datapath/build.sh`.
 static OBJECT: &[u8] =
     include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../datapath/portcullis.bpf.o"));
 
 /// Maps that are shared between the program and the user side.
-pub(super) const MAPS: [&str; 12] = [
+pub(super) const MAPS: [&str; 16] = [
     "pool",
     "config",
     "slots",
@@ -27,6 +29,10 @@ pub(super) const MAPS: [&str; 12] = [
     "members",
     "flows",
     "places",
+    "place_words",
+    "block_owners",
+    "slot_blocks",
+    "spare",
     "fragments",
     "hits",
     "retired",
@@ -54,8 +60,11 @@ fn sized<'a>(loader: &mut EbpfLoader<'a>, sizes: &Sizes) {
         ("pool", sizes.pool_words),
         ("slots", sizes.slots),
         ("members", sizes.members),
-        ("flows", sizes.flows),
-        ("places", sizes.flows),
+        ("flows", sizes.places()),
+        ("places", sizes.places()),
+        ("place_words", sizes.places() / WORD_PLACES),
+        ("block_owners", sizes.places() / BLOCK_PLACES),
+        ("slot_blocks", sizes.slots * SLOT_BLOCKS),
         ("fragments", sizes.fragments),
         ("hits", sizes.counters),
         ("retired", sizes.counters.div_ceil(COUNTERS_PER_WORD)),

@@ -32,8 +32,9 @@ const LARGE_GROUP: usize = 65_536;
 /// Interfaces of the large host, and the policies that they share.
 const INTERFACES: usize = 1_000;
 const POLICIES: usize = 20;
-/// Bytes of a flow's key in the kernel: by it the flow table is told from the other maps.
+/// Bytes of a flow's key in the kernel: by it the flows and their places are told from other maps.
 const FLOW_KEY: &str = "key_size:\t48";
+const PLACE: &str = "value_size:\t48";
 
 /// Milliseconds to compile the interface's rules.
 ///
@@ -230,8 +231,9 @@ fn maps() -> Result<BTreeMap<u64, MapCharge>, String> {
             line.and_then(|value| value.trim().parse::<f64>().ok())
         };
         if let (Some(number), Some(bytes)) = (field("map_id:"), field("memlock:")) {
-            let is_of_flows = text.contains(FLOW_KEY);
-            let entries = field("max_entries:").unwrap_or_default();
+            let holds_flows = text.contains(FLOW_KEY);
+            let is_of_flows = holds_flows || text.contains(PLACE);
+            let entries = if holds_flows { field("max_entries:").unwrap_or_default() } else { 0.0 };
             found.insert(number as u64, MapCharge { is_of_flows, bytes, entries });
         }
     }

@@ -1,8 +1,8 @@
 //! SYN and UDP floods at interfaces that together may have more flows than the host's table holds:
-//! what others have established survives.
+//! what others have established survives, and an interface that was silent still has its reserve.
 use std::net::{IpAddr, Ipv4Addr};
 
-use portcullis_agent::sys::Datapath;
+use portcullis_agent::sys::{Datapath, Sizes};
 use portcullis_compile::interface::{InterfaceSettings, compile};
 use portcullis_compile::numbers::Numbers;
 use portcullis_core::net::{Mac, Prefix};
@@ -18,8 +18,11 @@ use crate::packet_case::{Carried, Draft, Internet};
 /// The interface whose connections must survive, and those that are flooded.
 const QUIET: u32 = 0;
 const FLOODED: [u32; 3] = [1, 2, 3];
-/// Flows that the host's table holds, and the quota of each interface: three fill it.
-const TABLE: u32 = 1024;
+/// The interface that begins its first connection when the table is full.
+const LATE: u32 = 4;
+/// Flows that the host's table holds beyond the reserves, and the quota of each interface: two fill
+/// it.
+const TABLE: u32 = 512;
 const QUOTA: u64 = 512;
 /// Connections of the quiet interface, of either protocol.
 const CONNECTIONS: u16 = 150;
@@ -33,7 +36,12 @@ pub struct Flood {
     pub refused: u64,
     /// Connections that lived through it.
     pub survived: u64,
+    /// Connections that an interface could begin at the full table.
+    pub late: u64,
 }
+
+const HANDSHAKE: [(bool, Flags); 3] =
+    [(true, Flags::SYN), (false, Flags::SYN_ACK), (true, Flags::ACK)];
 
 struct Host {
     datapath: Datapath,
@@ -41,7 +49,7 @@ struct Host {
 
 impl Host {
     fn new() -> Result<Self, String> {
-        let datapath = Datapath::private(&portcullis_agent::sys::Sizes { flows: TABLE, ..sizes() });
+        let datapath = Datapath::private(&Sizes { flows: TABLE, slots: LATE + 1, ..sizes() });
         let datapath = datapath.map_err(told)?;
         datapath.set_events_per_second(0).map_err(told)?;
         let (mut numbers, mut free) = (Numbers::new(), 1);
@@ -50,7 +58,7 @@ impl Host {
             free += words.len() as u32;
             datapath.write_pool(offset, words).map(|()| offset).map_err(told)
         };
-        for slot in [QUIET].into_iter().chain(FLOODED) {
+        for slot in [QUIET, LATE].into_iter().chain(FLOODED) {
             let mut settings = InterfaceSettings::new(u64::from(slot) + 1);
             settings.quota = QUOTA;
             let compiled = compile(&policy(), &settings, &mut numbers).map_err(told)?;
@@ -78,9 +86,10 @@ impl Host {
         Ok((said.accepted, said.reason))
     }
 
-    /// A packet of the quiet interface's connection of a number, out or in.
+    /// A packet of an interface's connection of a number, out or in.
     fn connection(
         &self,
+        slot: u32,
         number: u16,
         out: bool,
         flags: Option<Flags>,
@@ -96,7 +105,26 @@ impl Host {
             true => (Direction::Egress, own, remote),
             false => (Direction::Ingress, remote, own),
         };
-        self.run(QUIET, direction, Internet::new(from, to, carried))
+        self.run(slot, direction, Internet::new(from, to, carried))
+    }
+}
+
+impl Host {
+    /// Connections that an interface without any can begin and keep until it is told that the table
+    /// is full.
+    fn late(&self) -> Result<u64, String> {
+        for number in 0..=u16::MAX {
+            for (out, flags) in HANDSHAKE {
+                match self.connection(LATE, number, out, Some(flags))? {
+                    (true, _) => {}
+                    (false, Reason::FlowTableFull) => return Ok(number.into()),
+                    (false, reason) => {
+                        return Err(format!("connection {number}: {}", reason.name()));
+                    }
+                }
+            }
+        }
+        Err("the table has no end".to_owned())
     }
 }
 
@@ -126,15 +154,14 @@ fn policy() -> InterfacePolicy {
 pub fn flood(packets: u64) -> Result<Flood, String> {
     let host = Host::new()?;
     for number in 0..CONNECTIONS {
-        let handshake = [(true, Flags::SYN), (false, Flags::SYN_ACK), (true, Flags::ACK)];
-        for (out, flags) in handshake {
-            must_pass(host.connection(number, out, Some(flags))?, number)?;
+        for (out, flags) in HANDSHAKE {
+            must_pass(host.connection(QUIET, number, out, Some(flags))?, number)?;
         }
         for out in [true, false] {
-            must_pass(host.connection(number, out, None)?, number)?;
+            must_pass(host.connection(QUIET, number, out, None)?, number)?;
         }
     }
-    let mut found = Flood { packets, refused: 0, survived: 0 };
+    let mut found = Flood { packets, refused: 0, survived: 0, late: 0 };
     for number in 0..packets {
         let slot = FLOODED[number as usize / 2 % FLOODED.len()];
         let remote = Ipv4Addr::from_bits(0x0a02_0000 | (number / 40_000) as u32);
@@ -148,11 +175,12 @@ pub fn flood(packets: u64) -> Result<Flood, String> {
     }
     for number in 0..CONNECTIONS {
         for out in [false, true] {
-            must_be_tracked(host.connection(number, out, Some(Flags::ACK))?, number)?;
-            must_be_tracked(host.connection(number, out, None)?, number)?;
+            must_be_tracked(host.connection(QUIET, number, out, Some(Flags::ACK))?, number)?;
+            must_be_tracked(host.connection(QUIET, number, out, None)?, number)?;
         }
         found.survived += 2;
     }
+    found.late = host.late()?;
     Ok(found)
 }
 
