@@ -13,9 +13,9 @@
 /* The state of a flow that both programs know. */
 static __always_inline __u32 adopt_state(__u32 ours, const struct pc_adopted *adopted, __u64 seen)
 {
-	/* Nothing came here since: the older program knows it all. */
+	/* Nothing came here since: the older program knows it all, but for what was decided here. */
 	if ((__s64)(adopted->seen - seen) > 0)
-		return adopted->state | (ours & PC_FLOW_BLOCKED);
+		return adopted->state | (ours & (PC_FLOW_BLOCKED | PC_FLOW_ENDING));
 	return ours & PC_FLOW_RESET ? ours : ours | (adopted->state & ADOPT_HAPPENED);
 }
 
