@@ -1,5 +1,5 @@
-//! The contract suite: what every engine must do, run on each of them. Random histories are compared
-//! with a model that a child could read.
+//! The contract suite: what every engine must do, run on each of them. Random histories are
+//! compared with a model that a child could read.
 
 // Everything in here is a test; the lint only knows the functions marked as one.
 #![allow(clippy::unwrap_used, clippy::panic)]
