@@ -210,7 +210,7 @@ fn what_a_difference_does_not_cover_is_left_to_a_whole_pass() {
             Arc::make_mut(&mut desired.interfaces[0]).device = "elsewhere".parse().unwrap();
         }),
         ("another interface at the device", |desired| {
-            Arc::make_mut(&mut desired.interfaces[0]).interface = "eni-0".parse().unwrap();
+            Arc::make_mut(&mut desired.interfaces[0]).interface = "eni-another".parse().unwrap();
         }),
     ];
     let world = random_world(4, WorldSize::SMALL);
