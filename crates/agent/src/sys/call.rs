@@ -282,19 +282,31 @@ fn halves(word: u64) -> [u32; 2] {
     [word as u32, (word >> 32) as u32]
 }
 
-/// Returns after every program that runs now has ended: the kernel waits for that when it replaces
-/// a map inside a map.
-pub(super) fn wait_for_running_programs() -> io::Result<()> {
-    use std::os::fd::AsFd;
-    let array = |kind: u32, inner: Option<BorrowedFd<'_>>| {
-        let attribute = Attribute::default().half(0, kind).half(4, 4).half(8, 4).half(12, 1);
-        let inner = inner.map_or(0, |fd| fd.as_raw_fd() as u32);
-        bpf_descriptor(MAP_CREATE, &mut attribute.half(20, inner))
-    };
-    let inner = array(MAP_TYPE_ARRAY, None)?;
-    let outer = array(MAP_TYPE_ARRAY_OF_MAPS, Some(inner.as_fd()))?;
-    let outer = Map { descriptor: outer, key_bytes: 4, value_bytes: 4, entries: 1 };
-    outer.put(&0u32.to_ne_bytes(), &(inner.as_raw_fd() as u32).to_ne_bytes())
+/// By it one waits until every program that runs now has ended: the kernel does that when it
+/// replaces a map inside a map.
+#[derive(Debug)]
+pub(super) struct Barrier {
+    outer: Map,
+    inner: OwnedFd,
+}
+
+impl Barrier {
+    pub(super) fn new() -> io::Result<Self> {
+        use std::os::fd::AsFd;
+        let array = |kind: u32, inner: Option<BorrowedFd<'_>>| {
+            let attribute = Attribute::default().half(0, kind).half(4, 4).half(8, 4).half(12, 1);
+            let inner = inner.map_or(0, |fd| fd.as_raw_fd() as u32);
+            bpf_descriptor(MAP_CREATE, &mut attribute.half(20, inner))
+        };
+        let inner = array(MAP_TYPE_ARRAY, None)?;
+        let outer = array(MAP_TYPE_ARRAY_OF_MAPS, Some(inner.as_fd()))?;
+        let outer = Map { descriptor: outer, key_bytes: 4, value_bytes: 4, entries: 1 };
+        Ok(Self { outer, inner })
+    }
+
+    pub(super) fn wait(&self) -> io::Result<()> {
+        self.outer.put(&0u32.to_ne_bytes(), &(self.inner.as_raw_fd() as u32).to_ne_bytes())
+    }
 }
 
 /// Attaches a program to a tcx hook of a device, after those that are there.

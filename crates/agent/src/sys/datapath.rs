@@ -14,7 +14,7 @@ use portcullis_core::rule::Direction;
 use portcullis_core::verdict::Reason;
 
 use super::abi::{self, CONFIG_WORDS, SLOT_WORDS};
-use super::call::{self, Map, TestContext};
+use super::call::{self, Barrier, Map, TestContext};
 use super::devices::DeviceTable;
 use super::hooks::{self, Hook, Hooks, Standing};
 use super::places::Places;
@@ -68,6 +68,7 @@ pub struct Datapath {
     retired: Words,
     devices: DeviceTable,
     places: Arc<Places>,
+    barrier: Barrier,
 }
 
 /// What became of a flow that was handed over.
@@ -173,6 +174,7 @@ impl Datapath {
             slots_map,
             slot_count,
             devices: DeviceTable::map(devices.descriptor())?,
+            barrier: Barrier::new()?,
             retired: Words::map(retired.descriptor(), retired.entries as usize)?,
             places,
             maps,
@@ -457,7 +459,7 @@ impl Datapath {
     /// Returns when no packet is being judged that could have seen what was there before the call:
     /// some milliseconds.
     pub fn barrier(&self) -> io::Result<()> {
-        call::wait_for_running_programs()
+        self.barrier.wait()
     }
 
     /// The event ring; one reader at a time.
