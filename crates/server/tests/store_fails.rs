@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use common::store::{Fault, FaultySource, Plan};
 use common::{Running, Setup, make_interface, until};
+use portcullis_server::control::client::{ClientError, ask};
+use portcullis_server::control::message::Request;
 
 fn start(directory: &std::path::Path) -> (Running, Plan) {
     let source = FaultySource::new();
@@ -49,8 +51,13 @@ fn a_store_that_stays_away_is_told_and_comes_back() {
         plan.fail_opens(2);
         let (status, code) = server.code("CreateSecurityGroup", &[]);
         assert_eq!((status, code.as_str()), expected, "{fault:?}");
-        // Reads go on.
+        // Reads go on, but not of the store itself.
         group_count(&server);
+        let path = directory.path().join("export").to_str().unwrap().to_owned();
+        match ask(&server.directory, Request::Export { path }) {
+            Err(ClientError::Refused(problem)) => assert_eq!(problem.code, "StoreFailed"),
+            other => panic!("{other:?}"),
+        }
         plan.fail_opens(1);
         let (status, code) = server.code("CreateSecurityGroup", &[]);
         assert_eq!((status, code.as_str()), (503, "ServiceUnavailable"), "{fault:?}");

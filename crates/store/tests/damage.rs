@@ -250,7 +250,7 @@ fn an_older_copy_of_the_store_is_refused() {
     let place = directory.path().join(STORE).display().to_string();
     let detail = "it ends at revision 1, but revision 2 was acknowledged";
     assert_eq!(error.to_string(), format!("the store is damaged at {place}: {detail}"));
-    assert_eq!(error.help(), "keep a copy of the directory, and check the disk",);
+    assert!(error.help().ends_with("`portcullis restore` the newest export into another"));
 }
 
 #[test]

@@ -87,6 +87,11 @@ const WITHOUT_CASE: &[(&str, &str, &str)] = &[
         "crates/server/tests/store_fails.rs",
         "what_does_not_fit_is_refused_alone",
     ),
+    (
+        "StoreFailed",
+        "crates/server/tests/store_fails.rs",
+        "a_store_that_stays_away_is_told_and_comes_back",
+    ),
     ("HostFailed", "crates/server/tests/control.rs", "the_host_answers_for_itself"),
     ("NoRandomness", "crates/server/src/control/account.rs", "a_system_without_chance_is_named"),
     // A client that keeps no promise, or too many of them.

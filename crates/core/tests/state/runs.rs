@@ -121,7 +121,7 @@ fn a_host_has_so_many_runs_and_no_more() {
     for number in 0..RUNS_PER_HOST_MAX as u64 {
         let asked = wanted(&harness, number, &["g"]);
         let decision = harness.decide(&harness.sender(), &Command::StartRun(asked)).unwrap();
-        decision.changes.into_iter().for_each(|change| harness.state.absorb(change));
+        decision.changes.into_iter().for_each(|change| harness.absorb(change));
     }
     let beyond = wanted(&harness, RUNS_PER_HOST_MAX as u64, &["g"]);
     assert_eq!(start(&mut harness, beyond.clone()).unwrap_err().code, "TooManyRuns");
